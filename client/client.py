@@ -1,0 +1,90 @@
+"""One client: its rows, its trainer and its memory, answering one instruction at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..strategies.strategy import Correction, Strategy
+from ..wire.messages import EXAMPLES, Instruction, Purpose, Update
+from .data import Data
+from .memory import Memory
+from .trainer import Trainer
+from .training import Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """Answers instructions. It is the same object in a simulation and behind a network.
+
+    Guarantees:
+      - The answer depends on the instruction, the rows and the memory alone, so a round that is
+        repeated gives the same bits.
+    """
+
+    name: str
+    train: Data
+    test: Data
+    trainer: Trainer
+    strategy: Strategy
+    memory: Memory
+    rounds: int
+
+    def answer(self, instruction: Instruction) -> Update:
+        """What this client has to say to `instruction`."""
+        match instruction.purpose:
+            case Purpose.FIT:
+                return self._fit(instruction)
+            case Purpose.EVALUATE:
+                return self._evaluate(instruction)
+            case Purpose.ALONE:
+                return self._alone(instruction)
+
+    def _fit(self, instruction: Instruction) -> Update:
+        training = Training.read(instruction.settings)
+        memory = self.memory.read(self.name, instruction.round)
+        fitted = self.trainer.fit(
+            instruction.parameters,
+            self.train,
+            training,
+            training.rate(round=instruction.round, rounds=self.rounds),
+            self.strategy.correct(instruction.extras, memory),
+            self._rng(instruction),
+        )
+        contribution, remembered = self.strategy.contribute(fitted, instruction.extras, memory)
+        self.memory.write(self.name, instruction.round, remembered)
+        return Update(
+            client=self.name,
+            round=instruction.round,
+            examples=len(self.train),
+            contribution=contribution,
+            statistics={EXAMPLES: len(self.train), "loss": fitted.loss * len(self.train)},
+        )
+
+    def _evaluate(self, instruction: Instruction) -> Update:
+        return Update(
+            client=self.name,
+            round=instruction.round,
+            examples=len(self.test),
+            statistics=self.trainer.evaluate(instruction.parameters, self.test),
+        )
+
+    def _alone(self, instruction: Instruction) -> Update:
+        training, parameters, rng = (
+            Training.read(instruction.settings),
+            instruction.parameters,
+            self._rng(instruction),
+        )
+        for round in range(1, self.rounds + 1):
+            rate = training.rate(round=round, rounds=self.rounds)
+            fitted = self.trainer.fit(parameters, self.train, training, rate, Correction(), rng)
+            parameters = {k: parameters[k] + d for k, d in fitted.delta.items()}
+        return self._evaluate(replace(instruction, parameters=parameters))
+
+    def _rng(self, instruction: Instruction) -> np.random.Generator:
+        """Its own stream for this round: the name is hashed, so it does not matter who else is there."""
+        digest = hashlib.sha256(self.name.encode()).digest()
+        words = np.frombuffer(digest, np.uint32).tolist()
+        return np.random.default_rng([instruction.seed, instruction.round, *words])

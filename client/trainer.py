@@ -1,0 +1,234 @@
+"""Local training: one resident model, loaded with each client's parameters in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..strategies.strategy import Correction, Fitted
+from ..wire.messages import EXAMPLES, Arrays, Statistics
+from .data import Data
+from .task import Task
+from .training import Training
+
+EVALUATION_BATCH = 512
+
+
+class Trainer(Protocol):
+    """Fits a task on local data, and measures it. It keeps nothing from one call to the next."""
+
+    def fit(
+        self,
+        parameters: Arrays,
+        data: Data,
+        training: Training,
+        rate: float,
+        correction: Correction,
+        rng: np.random.Generator,
+    ) -> Fitted:
+        """Trains from `parameters` on `data` at learning rate `rate`; equal arguments, equal bits."""
+        ...
+
+    def evaluate(self, parameters: Arrays, data: Data) -> Statistics:
+        """Sums over the rows of `data`: `examples`, `loss`, and whatever the task counts."""
+        ...
+
+
+class Plain:
+    """Training without privacy, by any of the optimizers of `Training`.
+
+    Guarantees:
+      - The result depends on the arguments alone: not on earlier calls, nor on the global seeds.
+      - `delta` has the names, shapes and dtypes of `parameters`.
+
+    Raises ValueError if the parameters are not those of the task's model, or there are no rows.
+    """
+
+    def __init__(self, task: Task, device: torch.device) -> None:
+        self.task = task
+        self.device = device
+        self.model = task.model().to(device)
+
+    def fit(
+        self,
+        parameters: Arrays,
+        data: Data,
+        training: Training,
+        rate: float,
+        correction: Correction,
+        rng: np.random.Generator,
+    ) -> Fitted:
+        """See `Trainer`."""
+        if not len(data):
+            raise ValueError("Expected at least one training row, got none.")
+        self._load(parameters)
+        self.model.train()
+        start = {name: weight.detach().clone() for name, weight in self._trained()}
+        pull = {
+            name: torch.tensor(array, device=self.device)
+            for name, array in correction.gradient.items()
+        }
+        optimizer = make_optimizer(training, rate, [weight for _, weight in self._trained()])
+        inputs, targets = self._move(data)
+        steps, total = training.steps_of(rows=len(data)), torch.zeros((), device=self.device)
+        with seeded(rng, self.device):
+            for rows in batches(len(data), training.batch_size, steps, rng):
+                chosen = torch.from_numpy(rows).to(self.device)
+                optimizer.zero_grad(set_to_none=True)
+                loss = self.task.loss(self.model(inputs[chosen]), targets[chosen]).mean()
+                (loss + penalty(training, self._trained())).backward()
+                correct(self._trained(), start, correction.proximal, pull)
+                if training.clip is not None:
+                    nn.utils.clip_grad_norm_(self.model.parameters(), training.clip)
+                optimizer.step()
+                total += loss.detach()
+        after = self._read()
+        return Fitted(
+            delta={name: after[name] - array for name, array in parameters.items()},
+            steps=steps,
+            learning_rate=rate,
+            momentum=training.momentum if training.optimizer == "sgd" else 0.0,
+            loss=float(total) / steps,
+        )
+
+    def evaluate(self, parameters: Arrays, data: Data) -> Statistics:
+        """See `Trainer`."""
+        self._load(parameters)
+        self.model.eval()
+        sums = {EXAMPLES: float(len(data)), "loss": 0.0}
+        with torch.inference_mode():
+            for start in range(0, len(data), EVALUATION_BATCH):
+                inputs, targets = self._move(data.rows(slice(start, start + EVALUATION_BATCH)))
+                outputs = self.model(inputs)
+                counts = self.task.statistics(outputs, targets)
+                batch = {"loss": self.task.loss(outputs, targets).sum(), **counts}
+                for name, value in batch.items():
+                    sums[name] = sums.get(name, 0.0) + float(value)
+        return sums
+
+    def _move(self, data: Data) -> tuple[Tensor, Tensor]:
+        features, targets = torch.from_numpy(data.features), torch.from_numpy(data.targets)
+        return features.to(self.device), targets.to(self.device)
+
+    def _trained(self) -> list[tuple[str, nn.Parameter]]:
+        return [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+
+    def _load(self, parameters: Arrays) -> None:
+        own = floating(self.model)
+        if own.keys() != parameters.keys():
+            odd = sorted(own.keys() ^ parameters.keys())[0]
+            raise ValueError(f"The parameters are not those of this model: {odd!r} differs.")
+        with torch.no_grad():
+            for name, tensor in own.items():
+                tensor.copy_(torch.tensor(parameters[name]))
+
+    def _read(self) -> dict[str, NDArray[Any]]:
+        return {name: t.detach().cpu().numpy().copy() for name, t in floating(self.model).items()}
+
+
+def floating(model: nn.Module) -> dict[str, Tensor]:
+    """What is federated: the floating-point parameters and buffers of a model, by name."""
+    return {
+        name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()
+    }
+
+
+def initial_parameters(task: Task, seed: int) -> dict[str, NDArray[Any]]:
+    """The parameters that every client starts from: those of the task's model under `seed`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = task.model()
+    return {name: t.detach().numpy().copy() for name, t in floating(model).items()}
+
+
+def choose_device(device: str) -> torch.device:
+    """The device named, or with "auto" CUDA, else MPS, else the CPU.
+
+    Raises ValueError for a device that this machine does not have.
+    """
+    available = {"cpu": True, "mps": torch.backends.mps.is_available()}
+    available["cuda"] = torch.cuda.is_available()
+    if device == "auto":
+        device = next(name for name in ("cuda", "mps", "cpu") if available[name])
+    if not available[device]:
+        raise ValueError(f"This machine has no {device} device; use device = \"cpu\" or \"auto\".")
+    return torch.device(device)
+
+
+def batches(
+    rows: int, size: int, steps: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.int64]]:
+    """`steps` batches of row indices: permutation after permutation, each ending in what is left.
+
+    >>> [len(b) for b in batches(5, 2, 4, np.random.default_rng(0))]
+    [2, 2, 1, 2]
+    """
+    while True:
+        order = rng.permutation(rows)
+        for start in range(0, rows, size):
+            if not steps:
+                return
+            steps -= 1
+            yield order[start : start + size]
+
+
+def make_optimizer(
+    training: Training, rate: float, weights: list[nn.Parameter]
+) -> torch.optim.Optimizer:
+    """The optimizer that `training` names, with a fresh state."""
+    decay = training.weight_decay
+    match training.optimizer:
+        case "sgd":
+            return torch.optim.SGD(weights, rate, training.momentum, weight_decay=decay)
+        case "adam":
+            return torch.optim.Adam(weights, rate, weight_decay=decay)
+        case "adamw":
+            return torch.optim.AdamW(weights, rate, weight_decay=decay)
+        case "adagrad":
+            return torch.optim.Adagrad(weights, rate, weight_decay=decay)
+        case "rmsprop":
+            return torch.optim.RMSprop(
+                weights, rate, momentum=training.momentum, weight_decay=decay
+            )
+
+
+def penalty(training: Training, trained: list[tuple[str, nn.Parameter]]) -> Tensor | float:
+    """l1 ‖w‖₁ + l2/2 ‖w‖² over the trained parameters."""
+    total: Tensor | float = 0.0
+    for _, weight in trained:
+        if training.l1:
+            total = total + training.l1 * weight.abs().sum()
+        if training.l2:
+            total = total + training.l2 / 2 * weight.square().sum()
+    return total
+
+
+def correct(
+    trained: list[tuple[str, nn.Parameter]],
+    start: Mapping[str, Tensor],
+    proximal: float,
+    pull: Mapping[str, Tensor],
+) -> None:
+    """Adds the strategy's correction to every gradient."""
+    for name, weight in trained:
+        if weight.grad is None:
+            continue
+        if proximal:
+            weight.grad.add_(weight.detach() - start[name], alpha=proximal)
+        if name in pull:
+            weight.grad.add_(pull[name])
+
+
+@contextmanager
+def seeded(rng: np.random.Generator, device: torch.device) -> Iterator[None]:
+    """Within it, torch's global generators (dropout draws from them) follow `rng`."""
+    devices = [torch.cuda.current_device()] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(int(rng.integers(2**63)))
+        yield

@@ -1,0 +1,102 @@
+"""Which updates are let in. What is not is refused with a reason and counted, never averaged in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..privacy.mechanism import Mechanism
+from ..strategies.strategy import Fitted, Strategy
+from ..wire.fold import Fold, largest
+from ..wire.messages import Arrays, Instruction, Purpose, Receipt, Refusal, Update
+from ..wire.transport import Receive
+
+
+@dataclass(frozen=True, kw_only=True)
+class Admission:
+    """Opens a gate for the answers to one instruction; see `Gate`."""
+
+    strategy: Strategy
+    mechanism: Mechanism
+
+    def open(self, instruction: Instruction, members: Collection[str]) -> Receive:
+        """The gate through which the answers of `members` to `instruction` come."""
+        gate = Gate(
+            mechanism=self.mechanism,
+            instruction=instruction,
+            members=frozenset(members),
+            expected=self.expected(instruction),
+        )
+        return gate.receive
+
+    def expected(self, instruction: Instruction) -> Arrays:
+        """What the client half of the strategy contributes when nothing has moved."""
+        if instruction.purpose is not Purpose.FIT:
+            return {}
+        still = {k: np.zeros(a.shape, a.dtype) for k, a in instruction.parameters.items()}
+        fitted = Fitted(delta=still, steps=1, learning_rate=1.0)
+        return self.strategy.contribute(fitted, instruction.extras, {})[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """Admits an update, has it bounded by the mechanism, and folds it in.
+
+    Guarantees:
+      - Whatever an update holds, it either adds exactly its bounded contribution, once, or leaves
+        the fold's sum untouched and adds one `Refusal`.
+      - The sum over all members fits into int64.
+    """
+
+    mechanism: Mechanism = field(repr=False)
+    instruction: Instruction
+    members: frozenset[str] = field(repr=False)
+    expected: Arrays = field(repr=False)
+
+    def receive(self, fold: Fold, update: Update) -> None:
+        """Folds `update` in, or notes why not."""
+        if reason := self._objection(fold, update):
+            fold.refusals.append(Refusal(client=update.client, reason=reason))
+            return
+        bounded = self.mechanism.bound(update.contribution, update.examples)
+        if not all(_within(array, largest(len(self.members))) for array in bounded.values()):
+            reason = "too large to be summed exactly"
+            fold.refusals.append(Refusal(client=update.client, reason=reason))
+            return
+        receipt = Receipt(
+            client=update.client, examples=update.examples, statistics=update.statistics
+        )
+        fold.add(bounded, receipt)
+
+    def _objection(self, fold: Fold, update: Update) -> str | None:
+        if update.client not in self.members:
+            return "unknown client: not a member of this round's cohort"
+        if update.client in fold:
+            return "duplicate: this client has answered already"
+        if update.round != self.instruction.round:
+            return f"wrong round: answers {update.round} in round {self.instruction.round}"
+        if update.examples < (1 if self.expected else 0):
+            return "no rows: an update must rest on at least one"
+        if not all(math.isfinite(value) for value in update.statistics.values()):
+            return "not finite: the statistics hold NaN or infinity"
+        return self._array_objection(update.contribution)
+
+    def _array_objection(self, contribution: Arrays) -> str | None:
+        if odd := sorted(contribution.keys() ^ self.expected.keys()):
+            return f"wrong arrays: {odd[0][:80]!r} is missing or not expected"
+        for name, like in self.expected.items():
+            array = contribution[name]
+            if array.shape != like.shape:
+                return f"wrong shape: {name!r} is {array.shape}, expected {like.shape}"
+            if array.dtype != like.dtype:
+                return f"wrong dtype: {name!r} is {array.dtype}, expected {like.dtype}"
+            if not np.all(np.isfinite(array)):
+                return f"not finite: {name!r} holds NaN or infinity"
+        return None
+
+
+def _within(array: np.ndarray, bound: float) -> bool:  # type: ignore[type-arg]
+    return bool(np.all(np.abs(array) <= bound))

@@ -1,0 +1,174 @@
+"""The store: after a crash at any instant, the run goes on from its last committed round.
+
+States are safetensors files named by the SHA-256 of their bytes; SQLite says which of them is the
+state of which round. A file is durable before the row that names it, and one transaction makes a
+round committed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sql
+from sqlalchemy.pool import NullPool
+
+from ..strategies.strategy import ServerState
+from ..wire.arrays import decode, encode
+from ..wire.durable import write_durably
+from ..wire.errors import CodecError, StoreError
+from ..wire.messages import Arrays, named, part
+from .progress import Committed, Evaluated
+
+_metadata = sql.MetaData()
+_rounds = sql.Table(
+    "rounds",
+    _metadata,
+    sql.Column("round", sql.Integer, primary_key=True),
+    sql.Column("parameters", sql.String(64)),
+    sql.Column("memory", sql.String(64)),
+    sql.Column("committed", sql.Text),
+    sql.Column("evaluated", sql.Text),
+)
+
+
+class Store:
+    """The durable side of one run, in `folder`. `close` it when done.
+
+    Guarantees:
+      - `latest` is the state of the last `commit` that returned, or of one that was under way when
+        the process died; never a mixture.
+      - A file that was altered is reported, not used.
+
+    Raises `StoreError` if the folder holds something else, or the disk is full.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._engine = sql.create_engine(f"sqlite:///{folder / 'store.db'}", poolclass=NullPool)
+        sql.event.listen(self._engine, "connect", _make_durable)
+        with self._transaction() as connection:
+            _metadata.create_all(connection)
+
+    def begin(self, round: int) -> None:
+        """Makes the plan of `round` durable; a round that was begun before is begun again."""
+        with self._transaction() as connection:
+            connection.execute(_rounds.delete().where(_rounds.c.round == round))
+            connection.execute(_rounds.insert().values(round=round))
+
+    def commit(self, state: ServerState, record: Committed) -> None:
+        """Makes `state` the latest, and what happened in its round a part of the history."""
+        memory: dict[str, Any] = {}
+        for name, arrays in state.memory.items():
+            memory |= named(name, arrays)
+        row = {
+            "round": state.round,
+            "parameters": self._put(state.parameters),
+            "memory": self._put(memory),
+            "committed": json.dumps(asdict(record)),
+        }
+        with self._transaction() as connection:
+            connection.execute(_rounds.delete().where(_rounds.c.round == state.round))
+            connection.execute(_rounds.insert().values(**row))
+        self._sweep()
+
+    def measure(self, evaluated: Evaluated) -> None:
+        """Adds the evaluation of a committed round to the history."""
+        with self._transaction() as connection:
+            connection.execute(
+                _rounds.update()
+                .where(_rounds.c.round == evaluated.round)
+                .values(evaluated=json.dumps(asdict(evaluated)))
+            )
+
+    def latest(self) -> ServerState | None:
+        """The state of the last committed round; None before the first commit."""
+        query = sql.select(_rounds).where(_rounds.c.committed.is_not(None))
+        with self._transaction() as connection:
+            row = connection.execute(query.order_by(_rounds.c.round.desc()).limit(1)).first()
+        if row is None:
+            return None
+        memory = self._get(row.memory)
+        return ServerState(
+            round=row.round,
+            parameters=self._get(row.parameters),
+            memory={name: part(name, memory) for name in {key.split("/")[0] for key in memory}},
+        )
+
+    def history(self) -> list[tuple[Committed, Evaluated | None]]:
+        """What happened in each committed round after the initial one, in order."""
+        query = sql.select(_rounds.c.committed, _rounds.c.evaluated)
+        query = query.where(_rounds.c.committed.is_not(None), _rounds.c.round > 0)
+        with self._transaction() as connection:
+            rows = connection.execute(query.order_by(_rounds.c.round)).all()
+        return [
+            (
+                Committed(**json.loads(row.committed)),
+                Evaluated(**json.loads(row.evaluated)) if row.evaluated else None,
+            )
+            for row in rows
+        ]
+
+    def is_measured(self, round: int) -> bool:
+        """Whether the evaluation of `round` is part of the history."""
+        query = sql.select(_rounds.c.evaluated).where(_rounds.c.round == round)
+        with self._transaction() as connection:
+            return connection.execute(query).scalar() is not None
+
+    def close(self) -> None:
+        """Lets go of the database."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sql.Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except sql.exc.DatabaseError as error:
+            raise StoreError(
+                f"{self.folder / 'store.db'}: {error.orig}. What was committed before is kept; "
+                "free some space or check the folder, then resume."
+            ) from error
+
+    def _put(self, arrays: Arrays) -> str:
+        data = encode(arrays)
+        digest = hashlib.sha256(data).hexdigest()
+        if not self._object(digest).exists():
+            write_durably(self._object(digest), data)
+        return digest
+
+    def _get(self, digest: str) -> Mapping[str, Any]:
+        path = self._object(digest)
+        try:
+            data = path.read_bytes()
+            if hashlib.sha256(data).hexdigest() != digest:
+                raise StoreError(f"{path} was altered after it was written; restore the run folder.")
+            return decode(data)
+        except (FileNotFoundError, CodecError) as error:
+            raise StoreError(f"{path} is missing or damaged; restore the run folder.") from error
+
+    def _object(self, digest: str) -> Path:
+        return self.folder / "objects" / f"{digest}.safetensors"
+
+    def _sweep(self) -> None:
+        """Forgets the files of all but the last two committed rounds."""
+        query = sql.select(_rounds.c.parameters, _rounds.c.memory)
+        query = query.where(_rounds.c.committed.is_not(None)).order_by(_rounds.c.round.desc())
+        with self._transaction() as connection:
+            keep = {digest for row in connection.execute(query.limit(2)) for digest in row}
+        for path in (self.folder / "objects").iterdir():
+            if path.stem not in keep:
+                path.unlink(missing_ok=True)
+
+
+def _make_durable(connection: sqlite3.Connection, _: object) -> None:
+    """Every commit reaches the disk before it returns."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")

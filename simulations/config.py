@@ -1,0 +1,236 @@
+"""One TOML file says a whole run. It is read into frozen values at the edge, and a wrong key is named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ..client.training import Device, Training
+from ..privacy.mean import Mean
+from ..server.sampler import Everyone, FixedSize, Poisson
+from ..strategies import (
+    FedAdagrad,
+    FedAdam,
+    FedAvg,
+    FedAvgM,
+    FedNova,
+    FedProx,
+    FedYogi,
+    Scaffold,
+)
+from ..wire.errors import TacitError
+from .architecture import Characters, Convolutional, Perceptron
+from .datasets import DATASETS
+from .oneof import one_of
+from .partition import IID, ByAttribute, Dirichlet, Joint, Natural, QuantitySkew, Shards
+from .population import Standardise
+from .suggest import unknown
+
+PARTITIONS = {
+    "iid": IID,
+    "dirichlet": Dirichlet,
+    "shards": Shards,
+    "quantity": QuantitySkew,
+    "natural": Natural,
+    "attribute": ByAttribute,
+    "joint": Joint,
+}
+MODELS = {"mlp": Perceptron, "cnn": Convolutional, "characters": Characters}
+STRATEGIES = {
+    "fedavg": FedAvg,
+    "fedavgm": FedAvgM,
+    "fedadam": FedAdam,
+    "fedyogi": FedYogi,
+    "fedadagrad": FedAdagrad,
+    "fedprox": FedProx,
+    "fednova": FedNova,
+    "scaffold": Scaffold,
+}
+SAMPLERS = {"everyone": Everyone, "fixed": FixedSize, "poisson": Poisson}
+
+
+class ConfigError(TacitError):
+    """A configuration that cannot run: one line for each thing that is wrong with it."""
+
+
+class Section(BaseModel):
+    """A table of the file: nothing in it is unknown, and nothing changes after it was read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSection(Section):
+    """Whose rows: a data set by `name`, or a `path` to a .csv or .npz file of your own."""
+
+    name: str | None = None
+    path: Path | None = None
+    target: str | None = None
+    owner: str | None = None
+    groups: tuple[str, ...] = ()
+    classes: Annotated[int | None, Field(ge=0)] = None
+    held_out: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    standardise: Standardise = "pooled"
+    split_seed: int | None = None
+
+    @model_validator(mode="after")
+    def _names_one_source(self) -> Self:
+        if (self.name is None) == (self.path is None):
+            raise ValueError("Expected exactly one of name and path.")
+        if self.name is not None and self.name not in DATASETS:
+            raise ValueError(unknown("data set", self.name, DATASETS))
+        return self
+
+
+class EvaluateSection(Section):
+    """How often the model is measured on the rows that were held out."""
+
+    every: Annotated[int, Field(ge=1)] = 1
+
+
+class RunSection(Section):
+    """Where it runs. Nothing here changes the result of a run on the CPU.
+
+    Without `workers` there is one worker process for each core. With 0, the clients train in the
+    coordinator's own process, which suits a debugger.
+    """
+
+    workers: Annotated[int | None, Field(ge=0)] = None
+    device: Device = "auto"
+
+
+class Config(Section):
+    """A whole run.
+
+    >>> config = Config(rounds=3, data={"name": "digits"}, partition={"kind": "iid", "clients": 5})
+    >>> config.partition
+    IID(clients=5)
+    """
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
+    rounds: Annotated[int, Field(ge=1)]
+    task: str | None = None
+    baselines: tuple[Literal["pooled", "alone"], ...] = ()
+    data: DataSection
+    partition: one_of(PARTITIONS)
+    model: one_of(MODELS) = Perceptron()
+    train: Training = Training()
+    strategy: one_of(STRATEGIES) = FedAvg()
+    aggregation: Mean = Mean()
+    sampler: one_of(SAMPLERS) = Everyone()
+    evaluate: EvaluateSection = EvaluateSection()
+    run: RunSection = RunSection()
+
+    def to_toml(self) -> str:
+        """The file that reads back as this configuration, every default spelled out."""
+        return tomli_w.dumps(_without_none(self.model_dump(mode="json")))
+
+    def fingerprint(self) -> str:
+        """A digest of everything that may change the result: all but the table `run`."""
+        parts = self.model_dump(mode="json", exclude={"run"})
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def read_config(path: Path, changes: Sequence[str] = ()) -> Config:
+    """The configuration in the TOML file `path`, after dotted `changes` such as `train.epochs=2`.
+
+    Raises `ConfigError`.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; `tacit init` writes one.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}.") from error
+    return make_config(table, changes, str(path))
+
+
+def make_config(
+    table: Mapping[str, Any], changes: Sequence[str] = (), source: str = "config"
+) -> Config:
+    """The configuration in `table`, after `changes`. Raises `ConfigError`, a line for each mistake."""
+    tree = json.loads(json.dumps(table, default=str))
+    for change in changes:
+        _apply(tree, change)
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        lines = [f"{source}: {_explain(dict(detail))}" for detail in error.errors()]
+        raise ConfigError("\n".join(lines)) from None
+
+
+def _apply(tree: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {change!r}: expected KEY=VALUE, such as train.epochs=2.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word is a string
+    *tables, last = key.strip().split(".")
+    for name in tables:
+        tree = tree.setdefault(name, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"--set {change!r}: {name!r} is not a table.")
+    tree[last] = value
+
+
+def _explain(detail: dict[str, Any]) -> str:
+    """One line: where, what is wrong, and the closest thing that would be right."""
+    *where, last = detail["loc"] or ("",)
+    place = ".".join(str(part) for part in detail["loc"] if part not in _KIND_NAMES)
+    match detail["type"]:
+        case "extra_forbidden" | "unexpected_keyword_argument":
+            table = ".".join(str(p) for p in where if p not in _KIND_NAMES) or "the file"
+            return f"{table}: {unknown('key', str(last), _known(where))}"
+        case "missing" | "missing_keyword_only_argument":
+            return f"{place}: required, but missing."
+        case "union_tag_invalid" | "union_tag_not_found":
+            tag = detail["ctx"].get("tag", "(missing)") if "ctx" in detail else "(missing)"
+            kinds = _KINDS[str(detail["loc"][0])]
+            if tag == "(missing)":
+                return f'{place}: expected a table with kind = one of {", ".join(kinds)}.'
+            return f"{place}.kind: {unknown('kind', tag, kinds)}"
+        case "value_error":
+            return f"{place}: {detail['ctx']['error']}"
+        case _:
+            return f"{place}: {detail['msg']}, got {detail['input']!r}."
+
+
+_KINDS: dict[str, dict[str, Any]] = {
+    "partition": PARTITIONS,
+    "model": MODELS,
+    "strategy": STRATEGIES,
+    "sampler": SAMPLERS,
+}
+_KIND_NAMES = {name for kinds in _KINDS.values() for name in kinds}
+
+
+def _known(where: Sequence[int | str]) -> list[str]:
+    """The keys that a table of the file may hold."""
+    match where:
+        case []:
+            return list(Config.model_fields)
+        case [str(name), str(kind)] if name in _KINDS:
+            return ["kind", *_KINDS[name][kind].__dataclass_fields__]
+        case [str(name), *_]:
+            section = Config.model_fields[name].annotation
+            if isinstance(section, type) and issubclass(section, BaseModel):
+                return list(section.model_fields)
+            return list(section.__dataclass_fields__) if isinstance(section, type) else []
+        case _:
+            return []
+
+
+def _without_none(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    return value

@@ -1,0 +1,190 @@
+"""The engine: a transport over worker processes, on this machine or, under torchrun, on several."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from multiprocessing import connection, parent_process
+from multiprocessing.context import SpawnProcess
+
+import torch
+import torch.distributed as dist
+from torch import multiprocessing
+
+from ..client.trainer import choose_device
+from ..wire.errors import WorkerLost
+from ..wire.fold import Fold
+from ..wire.messages import Instruction, Purpose
+from .shared import SharedData
+from .worker import (
+    COORDINATOR,
+    Job,
+    broadcast_instruction,
+    broadcast_stop,
+    layout,
+    receive_fold,
+    work,
+)
+
+FOREVER = timedelta(days=30)  # training may take days; a lost process is noticed by its connection
+Watch = Callable[[int, int], None]
+
+
+@dataclass
+class Engine:
+    """The transport over the workers of the default process group, of which this is rank 0.
+
+    `watch` is told how many members of a cohort were taken up, and of how many.
+    Raises `WorkerLost` as soon as a worker process of this machine ends.
+    """
+
+    job: Job
+    store: dist.Store
+    workers: int
+    processes: Sequence[SpawnProcess] = ()
+    watch: Watch = field(default=lambda taken, members: None, repr=False)
+    _number: int = 0
+
+    def gather(self, instruction: Instruction, members: Sequence[str]) -> Fold:
+        """See `Transport`. The largest clients are taken up first, so that none is waited for long."""
+        self._number += 1
+        order = sorted(members, key=lambda name: (-self.job.rows(name), name))
+        like = layout(self.job.admission, instruction)
+        broadcast_instruction(self._number, instruction, order)
+        self._wait(f"done/{self._number}", f"next/{self._number}", len(order))
+        return receive_fold(like, self.workers)
+
+    def _wait(self, done: str, taken: str, members: int) -> None:
+        """Until every worker is done: in short naps, so that Ctrl-C and a dead worker are noticed."""
+        began = time.monotonic()
+        while self.store.add(done, 0) < self.workers:
+            alive(self.processes)
+            self.watch(min(self.store.add(taken, 0), members), members)
+            time.sleep(min(0.05, max(0.001, (time.monotonic() - began) / 20)))
+        self.store.delete_key(done)
+        self.store.delete_key(taken)
+
+
+@contextmanager
+def spawned(job: Job, workers: int, device: str) -> Iterator[Engine]:
+    """An engine over `workers` new processes of this machine, which are gone when it is left."""
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=FOREVER)
+    rows = SharedData.of(job.population.data)
+    bare = replace(job, population=replace(job.population, data=job.population.data.rows(slice(0))))
+    context = multiprocessing.get_context("spawn")
+    processes = [
+        context.Process(
+            target=_spawned_worker, args=(bare, rows, device, rank, workers, store.port), daemon=True
+        )
+        for rank in range(1, workers + 1)
+    ]
+    try:
+        for process in processes:
+            process.start()
+        while store.add("ready", 0) < workers:
+            alive(processes)
+            time.sleep(0.01)
+        _use_loopback()
+        dist.init_process_group(
+            "gloo", store=store, rank=COORDINATOR, world_size=workers + 1, timeout=FOREVER
+        )
+        yield Engine(job=job, store=store, workers=workers, processes=processes)
+        broadcast_stop()
+        for process in processes:
+            process.join(timeout=10)
+    finally:
+        for process in processes:
+            if process.is_alive():
+                process.kill()
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+@contextmanager
+def joined(job: Job, device: str) -> Iterator[Engine | None]:
+    """Under torchrun: an engine in rank 0; in every other rank None, after it has done its work."""
+    store, rank, size = next(iter(dist.rendezvous("env://", timeout=FOREVER)))
+    store = dist.PrefixStore("tacit", store)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=FOREVER)
+    try:
+        if rank == COORDINATOR:
+            yield Engine(job=job, store=store, workers=size - 1)
+            broadcast_stop()
+        else:
+            torch.set_num_threads(1)
+            work(job, nth_device(device, int(os.environ.get("LOCAL_RANK", rank))), store)
+            yield None
+    finally:
+        dist.destroy_process_group()
+
+
+def under_torchrun() -> bool:
+    """Whether this process is one of several that torchrun started."""
+    return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def nth_device(device: str, index: int) -> torch.device:
+    """The device of worker `index`: workers take turns over the CUDA devices of a machine."""
+    chosen = choose_device(device)
+    if chosen.type == "cuda":
+        return torch.device("cuda", index % torch.cuda.device_count())
+    return chosen
+
+
+def alive(processes: Sequence[SpawnProcess]) -> None:
+    """Raises `WorkerLost` if one of `processes` has ended."""
+    for process in processes:
+        if process.exitcode is not None:
+            raise WorkerLost(_obituary(process))
+
+
+def _obituary(process: SpawnProcess) -> str:
+    code = process.exitcode or 0
+    if code < 0:
+        name = signal.Signals(-code).name
+        return (
+            f"Worker process {process.pid} was killed by {name}; if the machine ran out of memory, "
+            "use fewer workers. Resume the run to go on."
+        )
+    return (
+        f"Worker process {process.pid} ended with code {code}; see above. A script that calls "
+        'simulate() must do so under `if __name__ == "__main__":`.'
+    )
+
+
+def _spawned_worker(
+    job: Job, rows: SharedData, device: str, rank: int, workers: int, port: int
+) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the coordinator
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    torch.set_num_threads(1)  # as many threads as workers, and the same bits for any number of them
+    job = replace(job, population=replace(job.population, data=rows.view()))
+    _use_loopback()
+    store = dist.TCPStore("127.0.0.1", port, is_master=False, timeout=FOREVER)
+    store.add("ready", 1)
+    dist.init_process_group(
+        "gloo", store=store, rank=rank, world_size=workers + 1, timeout=FOREVER
+    )
+    work(job, nth_device(device, rank - 1), store)
+    dist.destroy_process_group()
+
+
+def _die_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _use_loopback() -> None:
+    """Keeps gloo off the network when every process is on this machine."""
+    name = "lo" if os.uname().sysname == "Linux" else "lo0"
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
+
+

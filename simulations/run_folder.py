@@ -1,0 +1,135 @@
+"""A run folder: the resolved configuration, the environment, the event log, the store, the model."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from .. import __version__
+from ..server.progress import Began, Committed, Evaluated, Failed, Progress, Refused
+from ..wire.arrays import encode
+from ..wire.durable import write_durably
+from ..wire.errors import StoreError
+from ..wire.messages import Arrays
+from .config import Config, read_config
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run keeps everything: `path` can be moved, copied, and resumed anywhere."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The configuration with every default spelled out."""
+        return self.path / "config.toml"
+
+    @property
+    def events(self) -> Path:
+        """What happened, one JSON object a line, only ever appended to."""
+        return self.path / "events.jsonl"
+
+    @property
+    def memory(self) -> Path:
+        """What simulated clients remember."""
+        return self.path / "clients"
+
+    @property
+    def model(self) -> Path:
+        """The final parameters."""
+        return self.path / "model.safetensors"
+
+    @property
+    def baselines(self) -> Path:
+        """What pooled and lone training reached."""
+        return self.path / "baselines.json"
+
+    def create(self, config: Config) -> None:
+        """Starts a new run here. Raises `StoreError` if one is here already."""
+        if self.config.exists():
+            raise StoreError(
+                f"{self.path} holds a run already; resume it with --resume {self.path}, or choose "
+                "another folder with --out."
+            )
+        write_durably(self.path / "environment.json", json.dumps(environment(), indent=2).encode())
+        write_durably(self.config, config.to_toml().encode())
+
+    def read_config(self) -> Config:
+        """The configuration of the run that is here. Raises `StoreError` if there is none."""
+        if not self.config.exists():
+            raise StoreError(f"{self.path} holds no run: there is no {self.config.name} in it.")
+        return read_config(self.config)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Within it no other process can run in this folder. The lock goes when the process does."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise StoreError(f"{self.path} is in use by another process; wait for it.") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def log(self, event: str, **facts: object) -> None:
+        """Appends one event. A line that a crash cut short is left alone, and a new one begun."""
+        line = json.dumps({"time": round(time.time(), 3), "event": event, **facts})
+        with self.events.open("a+b") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    file.write(b"\n")
+            file.write(line.encode() + b"\n")
+
+    def observe(self, progress: Progress) -> None:
+        """Logs what a coordinator says: public facts only, no client's statistics, no traceback."""
+        match progress:
+            case Began(round=number, cohort=cohort):
+                self.log("round_began", round=number, cohort=cohort)
+            case Refused(round=number, refusal=refusal):
+                self.log("refused", round=number, client=refusal.client, reason=refusal.reason)
+            case Failed(round=number, failure=failure):
+                kind = failure.error.partition(":")[0]
+                self.log("client_failed", round=number, client=failure.client, error=kind)
+            case Committed(round=number, admitted=admitted, refused=refused, seconds=seconds):
+                self.log(
+                    "round_committed",
+                    round=number,
+                    admitted=admitted,
+                    refused=refused,
+                    seconds=round(seconds, 4),
+                )
+            case Evaluated(round=number, clients=clients, seconds=seconds):
+                self.log(
+                    "evaluated", round=number, clients=len(clients), seconds=round(seconds, 4)
+                )
+
+    def save_model(self, parameters: Arrays) -> None:
+        """Writes the final parameters."""
+        write_durably(self.model, encode(parameters))
+
+
+def environment() -> dict[str, object]:
+    """What ran this: versions, platform and cores."""
+    packages = ("numpy", "torch", "safetensors", "sqlalchemy", "scikit-learn", "pydantic")
+    return {
+        "tacit": __version__,
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "packages": {name: metadata.version(name) for name in packages},
+    }

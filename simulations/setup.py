@@ -1,0 +1,205 @@
+"""From a configuration to everything a run needs, or to what is wrong with it before anything runs."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..client.task import Classification, Regression, Task
+from ..client.trainer import choose_device, floating, initial_parameters
+from ..server.coordinator import POOLED
+from ..wire.errors import CodecError
+from ..wire.arrays import encode
+from ..wire.messages import Arrays
+from .config import Config, ConfigError
+from .dataset import DataError, Dataset
+from .datasets import load
+from .files import read_file
+from .population import Population, populate
+
+PROBE_ROWS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """A run that is ready to start: its configuration has been checked against its data."""
+
+    config: Config
+    population: Population
+    task: Task = field(repr=False)
+    initial: Arrays = field(repr=False)
+
+    @property
+    def clients(self) -> list[str]:
+        """Those who may take part in a round."""
+        return list(self.population.clients)
+
+    @property
+    def measured(self) -> list[str]:
+        """Those who hold rows to evaluate on; the pooled holder if its rows are not just theirs."""
+        population = self.population
+        clients = [name for name, split in population.clients.items() if _size(split.test)]
+        starts = {population.clients[name].test.start for name in clients}
+        if _size(population.pooled.test) and population.pooled.test.start not in starts:
+            return [*clients, POOLED]
+        return clients
+
+
+def prepare(config: Config, task: Task | None = None, dataset: Dataset | None = None) -> Setup:
+    """Loads and checks everything; `task` and `dataset` go before those that `config` names.
+
+    Raises `ConfigError` or `DataError` for whatever would make the run fail.
+    """
+    population = make_population(config, dataset)
+    task = task or make_task(config, population)
+    _try_device(config)
+    initial = _try_task(config, task, population)
+    try:
+        config.sampler.participation(len(population.clients))
+    except ValueError as error:
+        raise ConfigError(f"sampler: {error}") from None
+    return Setup(config=config, population=population, task=task, initial=initial)
+
+
+def make_population(config: Config, dataset: Dataset | None = None) -> Population:
+    """The rows that `config` names, dealt out as it says."""
+    data = config.data
+    if dataset is None and data.path is not None:
+        dataset = read_file(
+            data.path,
+            target=data.target,
+            owner=data.owner,
+            groups=data.groups,
+            classes=data.classes,
+        )
+    return populate(
+        dataset or load(str(data.name)),
+        config.partition,
+        held_out=data.held_out,
+        standardise=data.standardise,
+        seed=config.seed,
+        split_seed=data.split_seed,
+    )
+
+
+def make_task(config: Config, population: Population) -> Task:
+    """The user's task if `config` names one, else classification or regression by its model."""
+    smoothing = config.train.label_smoothing
+    if smoothing and (config.task or not population.classes):
+        raise ConfigError("train.label_smoothing: it is for the built-in classification only.")
+    if config.task:
+        return import_task(config.task)
+    build = config.model.fit_to(population)
+    if population.classes:
+        return Classification(build=build, label_smoothing=smoothing)
+    return Regression(build=build)
+
+
+def import_task(name: str) -> Task:
+    """The object that "package.module:name" names; a class or function is called to make it.
+
+    The current folder is searched as well. Raises `ConfigError`.
+    """
+    module, colon, attribute = name.partition(":")
+    if not colon or not module or not attribute:
+        raise ConfigError(f"task: expected \"package.module:name\", got {name!r}.")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = vars(importlib.import_module(module))[attribute]
+        task: Task = found() if callable(found) else found
+    except KeyError:
+        raise ConfigError(f"task: module {module!r} has no {attribute!r}.") from None
+    except Exception as error:  # noqa: BLE001 - importing runs the user's code
+        raise ConfigError(f"task: {name!r} cannot be made: {_line(error)}") from error
+    return task
+
+
+def cautions(setup: Setup) -> Iterator[str]:
+    """What will run, but may not be meant: one line each."""
+    population = setup.population
+    if population.classes:
+        lone = [
+            name
+            for name, split in population.clients.items()
+            if len(np.unique(population.data.targets[split.train])) == 1
+        ]
+        if lone:
+            yield (
+                f"{len(lone)} of {len(population.clients)} clients hold rows of one class only "
+                f"(the first is {lone[0]!r}): what they learn alone says little; fewer clients or "
+                "a larger alpha would mix them."
+            )
+    if not setup.measured:
+        yield "No rows are held out, so nothing will be measured; set data.held_out above 0."
+    model = setup.task.model()
+    if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules()):
+        yield (
+            "The model has BatchNorm: its statistics are averaged like weights, which hurts when "
+            "clients differ, and no differential privacy covers them; GroupNorm has neither fault."
+        )
+
+
+def _try_device(config: Config) -> None:
+    try:
+        choose_device(config.run.device)
+    except ValueError as error:
+        raise ConfigError(f"run.device: {error}") from None
+
+
+def _try_task(config: Config, task: Task, population: Population) -> Arrays:
+    """The initial parameters, after one batch has been through the model, the loss and back."""
+    first = next(iter(population.clients.values())).train
+    rows = population.data.rows(slice(first.start, min(first.stop, first.start + PROBE_ROWS)))
+    shape, targets = rows.features.shape[1:], torch.tensor(rows.targets)
+    try:
+        initial = initial_parameters(task, config.seed)
+        model = task.model().eval()
+        outputs = model(torch.tensor(rows.features))
+        loss = task.loss(outputs, targets)
+        counts = task.statistics(outputs.detach(), targets)
+        statistics = {name: float(value) for name, value in counts.items()}
+        if loss.shape == (len(rows),):
+            loss.mean().backward()  # type: ignore[no-untyped-call]
+    except Exception as error:  # noqa: BLE001 - a task is the user's code
+        raise ConfigError(
+            f"The model does not fit the data: rows of shape {tuple(shape)}, targets of dtype "
+            f"{rows.targets.dtype}: {_line(error)} Check model and task."
+        ) from error
+    if loss.shape != (len(rows),):
+        raise ConfigError(
+            f"The task's loss has shape {tuple(loss.shape)} for {len(rows)} rows; it must be one "
+            'loss for each row, shape (B,): use reduction="none".'
+        )
+    if not all(math.isfinite(value) for value in [*statistics.values(), float(loss.sum())]):
+        raise DataError("The untrained model's loss is not finite: check the scale of the data.")
+    _try_parameters(model, initial)
+    return initial
+
+
+def _try_parameters(model: nn.Module, initial: Arrays) -> None:
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ConfigError("The model has nothing to train: every parameter is frozen.")
+    if any(t.dtype is torch.bfloat16 for t in floating(model).values()):
+        raise ConfigError("The model has bfloat16 parameters; make it float32: model.float().")
+    try:
+        encode(initial)
+    except CodecError as error:
+        raise ConfigError(f"The model cannot travel: {error}") from error
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:200]}."
+
+
+def _size(rows: slice) -> int:
+    return int(rows.stop - rows.start)

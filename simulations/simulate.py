@@ -1,0 +1,215 @@
+"""A configuration in, a result out: the main job."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from ..client.memory import Memory
+from ..client.task import Task
+from ..client.trainer import Plain, choose_device
+from ..fairness.statistics import add, rates
+from ..server.coordinator import POOLED, Coordinator
+from ..server.progress import Committed, Evaluated, Observe, Progress
+from ..server.store import Store
+from ..wire.arrays import encode
+from ..wire.messages import Arrays
+from ..wire.transport import InMemory, Transport
+from .baselines import Baselines, load_baselines, save_baselines, train_baselines
+from .config import Config
+from .dataset import Dataset
+from .engine import Watch, spawned
+from .run_folder import RunFolder
+from .setup import Setup, prepare
+from .worker import Job
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a run ended with.
+
+    `history` has an entry for each round: what was committed, and the evaluation if there was one.
+    """
+
+    config: Config
+    parameters: Arrays = field(repr=False)
+    history: list[tuple[Committed, Evaluated | None]] = field(repr=False)
+    baselines: Baselines | None = field(default=None, repr=False)
+
+    @property
+    def clients(self) -> dict[str, dict[str, float]]:
+        """Each client's rates on its own held-out rows, at the last evaluation."""
+        last = self._last()
+        return {name: rates(counts) for name, counts in last.clients.items()} if last else {}
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The rates over all clients' held-out rows, at the last evaluation."""
+        last = self._last()
+        return rates(add(last.clients.values())) if last else {}
+
+    @property
+    def pooled(self) -> dict[str, float]:
+        """The rates on the pooled test rows, where there are any beside the clients' own."""
+        last = self._last()
+        return rates(last.pooled) if last else {}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the parameters: equal for equal bits."""
+        return parameter_digest(self.parameters)
+
+    def _last(self) -> Evaluated | None:
+        return next((evaluated for _, evaluated in reversed(self.history) if evaluated), None)
+
+
+def parameter_digest(parameters: Arrays) -> str:
+    """SHA-256 of the encoded parameters."""
+    return hashlib.sha256(encode(parameters)).hexdigest()
+
+
+def simulate(
+    config: Config,
+    *,
+    task: Task | None = None,
+    dataset: Dataset | None = None,
+    folder: Path | None = None,
+    observe: Observe = lambda progress: None,
+    watch: Watch = lambda taken, members: None,
+) -> Result:
+    """Runs `config` to its end in a new folder, or in a temporary one.
+
+    `task` and `dataset` go before those that `config` names. `observe` is told what happened,
+    `watch` how far a round is. Raises a `TacitError`; Ctrl-C leaves a folder that can be resumed.
+
+    >>> config = Config(
+    ...     rounds=2,
+    ...     data={"name": "wine"},
+    ...     partition={"kind": "iid", "clients": 3},
+    ...     run={"workers": 0},
+    ... )
+    >>> sorted(simulate(config).clients)
+    ['client-000', 'client-001', 'client-002']
+    """
+    setup = prepare(config, task, dataset)
+    if folder is not None:
+        return run(setup, RunFolder(folder), observe=observe, watch=watch)
+    with tempfile.TemporaryDirectory(prefix="tacit-") as temporary:
+        return run(setup, RunFolder(Path(temporary) / "run"), observe=observe, watch=watch)
+
+
+def run(
+    setup: Setup,
+    folder: RunFolder,
+    *,
+    resume: bool = False,
+    observe: Observe = lambda progress: None,
+    watch: Watch = lambda taken, members: None,
+) -> Result:
+    """Runs `setup` in `folder`; with `resume`, goes on from what is there."""
+    with folder.locked():
+        if not resume:
+            folder.create(setup.config)
+        folder.log("resumed" if resume else "started", fingerprint=setup.config.fingerprint())
+        with closing(Store(folder.path)) as store, transport(setup, folder, watch) as carrier:
+            state = _coordinator(setup, folder, store, carrier, observe).run(setup.initial)
+            baselines = _baselines(setup, folder, carrier)
+            folder.save_model(state.parameters)
+            digest = parameter_digest(state.parameters)
+            folder.log("finished", round=state.round, parameters=digest)
+            return Result(
+                config=setup.config,
+                parameters=state.parameters,
+                history=store.history(),
+                baselines=baselines,
+            )
+
+
+def _coordinator(
+    setup: Setup, folder: RunFolder, store: Store, carrier: Transport, observe: Observe
+) -> Coordinator:
+    def both(progress: Progress) -> None:
+        folder.observe(progress)
+        observe(progress)
+
+    config = setup.config
+    return Coordinator(
+        strategy=config.strategy,
+        mechanism=config.aggregation,
+        sampler=config.sampler,
+        transport=carrier,
+        store=store,
+        clients=setup.clients,
+        measured=setup.measured,
+        rounds=config.rounds,
+        seed=config.seed,
+        settings=config.train.settings(),
+        evaluate_every=config.evaluate.every,
+        observe=both,
+    )
+
+
+@contextmanager
+def transport(setup: Setup, folder: RunFolder, watch: Watch) -> Iterator[Transport]:
+    """How this run reaches its clients: in this process, in worker processes, or by torchrun."""
+    job = Job(
+        population=setup.population,
+        task=setup.task,
+        strategy=setup.config.strategy,
+        mechanism=setup.config.aggregation,
+        rounds=setup.config.rounds,
+        memory=Memory(folder.memory),
+    )
+    workers = setup.config.run.workers
+    if workers is None:
+        workers = min(os.cpu_count() or 1, len(setup.clients))
+    if workers == 0:
+        with _one_thread():
+            yield in_process(job, setup.config.run.device)
+        return
+    with spawned(job, workers, setup.config.run.device) as engine:
+        engine.watch = watch
+        yield engine
+
+
+def in_process(job: Job, device: str) -> InMemory:
+    """All clients in this process, on one resident model."""
+    trainer = Plain(job.task, choose_device(device))
+    names = [*job.population.clients, POOLED]
+    clients = {name: job.client(name, trainer) for name in names}
+    return InMemory(clients, job.admission.open)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One torch thread, as in a worker: the number of threads changes the bits of a sum."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _baselines(setup: Setup, folder: RunFolder, carrier: Transport) -> Baselines | None:
+    if not setup.config.baselines:
+        return None
+    if (found := load_baselines(folder.baselines)) is not None:
+        return found
+    baselines = train_baselines(
+        carrier,
+        setup.config.baselines,
+        [name for name in setup.measured if name != POOLED],
+        seed=setup.config.seed,
+        parameters=setup.initial,
+        settings=setup.config.train.settings(),
+    )
+    save_baselines(folder.baselines, baselines)
+    return baselines

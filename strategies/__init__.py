@@ -1,0 +1,24 @@
+"""Federated algorithms, one paper per file: a state, a server half and a client half, all pure."""
+
+from .fedavg import FedAvg, FedAvgM
+from .fednova import FedNova
+from .fedopt import FedAdagrad, FedAdam, FedYogi
+from .fedprox import FedProx
+from .scaffold import Scaffold
+from .strategy import Correction, Fitted, Released, ServerState, Strategy
+
+__all__ = [
+    "Correction",
+    "FedAdagrad",
+    "FedAdam",
+    "FedAvg",
+    "FedAvgM",
+    "FedNova",
+    "FedProx",
+    "FedYogi",
+    "Fitted",
+    "Released",
+    "Scaffold",
+    "ServerState",
+    "Strategy",
+]

@@ -1,0 +1,85 @@
+"""Adaptive server optimizers: FedAdagrad, FedAdam and FedYogi.
+
+Reddi et al., Adaptive Federated Optimization, ICLR 2021 (arXiv 2003.00295), algorithm 2. As there,
+no bias correction; m and v start at zero, so that τ alone bounds the first steps.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..wire.messages import Arrays
+from .checks import between, positive
+from .strategy import Delta, Floats, Released, ServerState, zeros
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Adaptive(Delta, ABC):
+    """m ← β₁ m + (1-β₁) Δ,  v ← second(v, Δ²),  x ← x + η m / (√v + τ)."""
+
+    learning_rate: float = 0.1
+    beta1: float = 0.9
+    tau: float = 1e-3
+
+    def __post_init__(self) -> None:
+        positive(learning_rate=self.learning_rate, tau=self.tau)
+        between(beta1=self.beta1)
+
+    def init(self, parameters: Arrays) -> ServerState:
+        """m and v start at zero."""
+        memory = {"m": zeros(parameters), "v": zeros(parameters)}
+        return ServerState(round=0, parameters=parameters, memory=memory)
+
+    def step(self, state: ServerState, released: Released) -> ServerState:
+        """Moves by the momentum, scaled by the root of the second moment."""
+        delta, memory = released.mean, state.memory
+        m = {k: self.beta1 * memory["m"][k] + (1 - self.beta1) * d for k, d in delta.items()}
+        v = self.second(memory["v"], {k: np.square(d) for k, d in delta.items()})
+        x = {k: self.learning_rate * m[k] / (np.sqrt(v[k]) + self.tau) for k in delta}
+        return state.moved(x, m=m, v=v)
+
+    @abstractmethod
+    def second(self, v: Floats, squared: Floats) -> Floats:
+        """The second moment after seeing Δ²: where the three algorithms differ."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FedAdagrad(_Adaptive):
+    """v ← v + Δ²."""
+
+    def second(self, v: Floats, squared: Floats) -> Floats:
+        """v + Δ²."""
+        return {k: v[k] + s for k, s in squared.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FedAdam(_Adaptive):
+    """v ← β₂ v + (1-β₂) Δ²."""
+
+    beta2: float = 0.99
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        between(beta2=self.beta2)
+
+    def second(self, v: Floats, squared: Floats) -> Floats:
+        """β₂ v + (1-β₂) Δ²."""
+        return {k: self.beta2 * v[k] + (1 - self.beta2) * s for k, s in squared.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FedYogi(_Adaptive):
+    """v ← v - (1-β₂) Δ² sign(v - Δ²)."""
+
+    beta2: float = 0.99
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        between(beta2=self.beta2)
+
+    def second(self, v: Floats, squared: Floats) -> Floats:
+        """v - (1-β₂) Δ² sign(v - Δ²)."""
+        return {k: v[k] - (1 - self.beta2) * s * np.sign(v[k] - s) for k, s in squared.items()}

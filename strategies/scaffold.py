@@ -1,0 +1,57 @@
+"""SCAFFOLD: control variates that cancel the drift of clients.
+
+Karimireddy et al., SCAFFOLD: Stochastic Controlled Averaging for Federated Learning, ICML 2020
+(arXiv 1910.06378), algorithm 1 with option II.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ..wire.messages import Arrays, named, part
+from .checks import positive
+from .strategy import Correction, Fitted, Released, ServerState, zeros
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaffold:
+    """Local steps along g - cᵢ + c;  cᵢ⁺ = cᵢ - c + (x - yᵢ)/(K ηₗ);  c ← c + |S|/N mean(cᵢ⁺ - cᵢ).
+
+    The client remembers cᵢ between the rounds in which it takes part.
+    """
+
+    learning_rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        positive(learning_rate=self.learning_rate)
+
+    def init(self, parameters: Arrays) -> ServerState:
+        """c starts at zero."""
+        return ServerState(round=0, parameters=parameters, memory={"c": zeros(parameters)})
+
+    def extras(self, state: ServerState) -> Arrays:
+        """The server's control variate c, in the dtypes of the model."""
+        c = state.memory["c"]
+        return {k: c[k].astype(x.dtype) for k, x in state.parameters.items()}
+
+    def correct(self, extras: Arrays, memory: Arrays) -> Correction:
+        """c - cᵢ, where cᵢ is zero before the client's first round."""
+        return Correction(gradient={k: c - memory[k] if memory else c for k, c in extras.items()})
+
+    def contribute(
+        self, fitted: Fitted, extras: Arrays, memory: Arrays
+    ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+        """The change of the parameters and of cᵢ; remembers cᵢ⁺."""
+        travelled = max(fitted.steps, 1) * fitted.learning_rate
+        change = {k: -c - fitted.delta[k] / travelled for k, c in extras.items()}
+        control = {k: memory[k] + d if memory else d for k, d in change.items()}
+        return {**named("delta", fitted.delta), **named("control", change)}, control
+
+    def step(self, state: ServerState, released: Released) -> ServerState:
+        """x ← x + η mean(Δ),  c ← c + |S|/N mean(cᵢ⁺ - cᵢ)."""
+        delta, change = part("delta", released.mean), part("control", released.mean)
+        c = {k: state.memory["c"][k] + released.participation * d for k, d in change.items()}
+        return state.moved({k: self.learning_rate * d for k, d in delta.items()}, c=c)

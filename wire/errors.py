@@ -1,0 +1,41 @@
+"""The errors a caller can act on.
+
+    TacitError
+    ├── CodecError        bytes that are not the arrays they should be
+    ├── ClientsFailed     clients raised or were all refused; what was done before is kept
+    ├── WorkerLost        a worker process died
+    ├── StoreError        a run folder that is damaged, locked, or another run's
+    ├── DataError         data that is missing, damaged or cannot be used as asked (simulations/)
+    └── ConfigError       a configuration that cannot run (simulations/)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .messages import Failure
+
+
+class TacitError(Exception):
+    """One line that says what happened, why, and what to try."""
+
+
+class CodecError(TacitError):
+    """The bytes are malformed, or larger or of another kind than was agreed."""
+
+
+class WorkerLost(TacitError):
+    """A worker process ended without answering."""
+
+
+class StoreError(TacitError):
+    """The run folder cannot be used as asked."""
+
+
+class ClientsFailed(TacitError):
+    """Clients raised, or none could be admitted, in round `round`."""
+
+    def __init__(self, round: int, message: str, failures: Sequence[Failure] = ()) -> None:
+        super().__init__(message)
+        self.round = round
+        self.failures = tuple(failures)
