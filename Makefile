@@ -10,6 +10,8 @@ INSTALLED := .venv/installed
 # Every directory at the root that is a package is a sub-package of tacit.
 PACKAGE := __init__.py __main__.py py.typed $(patsubst %/__init__.py,%,$(wildcard */__init__.py))
 
+BENCHMARKS ?= $(wildcard benchmarks/*.py)
+
 # pip reads these, and so does the pip that builds in isolation: the first before 25.3, the second since.
 export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
@@ -43,8 +45,8 @@ types:  ## Link the checkout as .types/tacit, where type checkers find the packa
 	@for link in .types/tacit/*; do \
 		case " $(PACKAGE) " in *" $${link##*/} "*) ;; *) rm "$$link" ;; esac; done
 
-bench: $(INSTALLED)  ## Run every benchmark
-	@set -e; for file in $(wildcard benchmarks/*.py); do echo "== $$file"; $(BIN)/python $$file; done
+bench: $(INSTALLED)  ## Run every benchmark; BENCHMARKS=benchmarks/x.py ARGS="..." runs one, with arguments
+	@set -ex; for file in $(BENCHMARKS); do $(BIN)/python $$file $(ARGS); done
 
 constraints:  ## Pin the newest releases of everything but torch, from a fresh environment
 	@set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \

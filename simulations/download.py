@@ -18,6 +18,7 @@ import zlib
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
+from urllib.error import HTTPError
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
@@ -137,6 +138,8 @@ def _download(source: Source) -> bytes:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
             return _body(response, source)
     except (OSError, HTTPException) as error:
+        if isinstance(error, HTTPError):
+            error.close()  # it is the response as well
         raise DataError(
             f"Cannot download {source.url} ({error}): go online and try again, or put"
             f" {source.files[0]} into $TACIT_DATA/{source.folder}/."
@@ -145,15 +148,17 @@ def _download(source: Source) -> bytes:
 
 def _body(response: HTTPResponse, source: Source) -> bytes:
     """The whole body, with a bar on a terminal. Stops at more than the file can hold."""
-    length = int(response.headers.get("Content-Length") or 0)
+    length, most = response.length or 0, source.size + SLACK
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     body = bytearray()
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(source.files[0], total=length or None)
-        while len(body) <= source.size + SLACK and (chunk := response.read(CHUNK)):
+        while len(body) <= most and (chunk := response.read(CHUNK)):
             body += chunk
             progress.update(task, completed=len(body))
+    if max(length, len(body)) > most:
+        raise OSError(f"the answer is longer than the {source.size} bytes expected")
     if len(body) < length:
         raise OSError(f"{len(body)} of {length} bytes arrived")
     return bytes(body)

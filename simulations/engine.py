@@ -106,27 +106,43 @@ def spawned(job: Job, workers: int, device: str) -> Iterator[Engine]:
             dist.destroy_process_group()
 
 
+def torchrun_rank() -> int | None:
+    """This process's rank among those that torchrun started; None if it was not started so."""
+    return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else None
+
+
 @contextmanager
-def joined(job: Job, device: str) -> Iterator[Engine | None]:
-    """Under torchrun: an engine in rank 0; in every other rank None, after it has done its work."""
+def coordinating(job: Job) -> Iterator[Engine]:
+    """Under torchrun, in rank 0: an engine over all the other ranks, on whatever machines they are."""
+    with _torchrun_group() as (store, workers):
+        yield Engine(job=job, store=store, workers=workers)
+        broadcast_stop()
+
+
+def assist(job: Job, device: str) -> None:
+    """Under torchrun, in every other rank: works until rank 0 is done.
+
+    Raises `WorkerLost` if rank 0 or another worker is gone.
+    """
+    torch.set_num_threads(1)
+    try:
+        with _torchrun_group() as (store, _):
+            work(job, nth_device(device, int(os.environ["LOCAL_RANK"])), store)
+    except RuntimeError as error:  # gloo says so when a connection closes
+        raise WorkerLost(f"The run ended while this process worked for it: {error}") from error
+
+
+@contextmanager
+def _torchrun_group() -> Iterator[tuple[dist.Store, int]]:
     store, rank, size = next(iter(dist.rendezvous("env://", timeout=FOREVER)))
+    if size < 2:
+        raise WorkerLost("torchrun started one process only; a run needs two: --nproc-per-node 2.")
     store = dist.PrefixStore("tacit", store)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=FOREVER)
     try:
-        if rank == COORDINATOR:
-            yield Engine(job=job, store=store, workers=size - 1)
-            broadcast_stop()
-        else:
-            torch.set_num_threads(1)
-            work(job, nth_device(device, int(os.environ.get("LOCAL_RANK", rank))), store)
-            yield None
+        yield store, size - 1
     finally:
         dist.destroy_process_group()
-
-
-def under_torchrun() -> bool:
-    """Whether this process is one of several that torchrun started."""
-    return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def nth_device(device: str, index: int) -> torch.device:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,13 @@ from numpy.typing import NDArray
 
 from ..client.data import Data
 from .dataset import DataError, Dataset
+from .download import DAMAGE
 from .suggest import unknown
 
 Arrays = Mapping[str, NDArray[Any]]
 
 MOST_GROUPS = 64
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def read_file(
@@ -149,7 +150,7 @@ def _numbers(path: Path, name: str, cells: Sequence[str]) -> NDArray[np.float32]
                 f"{path}, row {index + 2}, column {name!r} {what}: drop or encode the column,"
                 " or drop the row."
             ) from None
-        if not abs(number) <= np.finfo(np.float32).max:
+        if not abs(number) <= LARGEST:
             raise DataError(
                 f"{path}, row {index + 2}, column {name!r} is {number}: drop the row or fill in"
                 " a finite number."
@@ -181,9 +182,9 @@ def _from_npz(path: Path) -> Arrays:
     if not zipfile.is_zipfile(path):
         raise DataError(f"{path} is not a .npz file: write it with numpy.savez.")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: np.asarray(archive[name]) for name in archive.files}
-    except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise DataError(f"Cannot read the arrays of {path}: {error}") from error
     known = ("features", "targets", "owner", "test")
     for name in known[:2]:

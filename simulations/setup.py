@@ -179,7 +179,7 @@ def _try_task(config: Config, task: Task, population: Population) -> Arrays:
             f"The task's loss has shape {tuple(loss.shape)} for {len(rows)} rows; it must be one "
             'loss for each row, shape (B,): use reduction="none".'
         )
-    if not all(math.isfinite(value) for value in [*statistics.values(), float(loss.sum())]):
+    if not all(math.isfinite(value) for value in [*statistics.values(), float(loss.detach().sum())]):
         raise DataError("The untrained model's loss is not finite: check the scale of the data.")
     _try_parameters(model, initial)
     return initial

@@ -25,7 +25,7 @@ from ..wire.transport import InMemory, Transport
 from .baselines import Baselines, load_baselines, save_baselines, train_baselines
 from .config import Config
 from .dataset import Dataset
-from .engine import Watch, spawned
+from .engine import Watch, assist, coordinating, spawned, torchrun_rank
 from .run_folder import RunFolder
 from .setup import Setup, prepare
 from .worker import Job
@@ -132,6 +132,14 @@ def run(
             )
 
 
+def help_run(setup: Setup, folder: RunFolder) -> None:
+    """The part of a rank other than 0 under torchrun: trains what rank 0 hands out, prints nothing.
+
+    `folder` must be the same on every machine if the strategy gives clients a memory.
+    """
+    assist(make_job(setup, folder), setup.config.run.device)
+
+
 def _coordinator(
     setup: Setup, folder: RunFolder, store: Store, carrier: Transport, observe: Observe
 ) -> Coordinator:
@@ -159,7 +167,23 @@ def _coordinator(
 @contextmanager
 def transport(setup: Setup, folder: RunFolder, watch: Watch) -> Iterator[Transport]:
     """How this run reaches its clients: in this process, in worker processes, or by torchrun."""
-    job = Job(
+    job, device, workers = make_job(setup, folder), setup.config.run.device, worker_count(setup)
+    if torchrun_rank() is not None:
+        with coordinating(job) as engine:
+            engine.watch = watch
+            yield engine
+    elif workers:
+        with spawned(job, workers, device) as engine:
+            engine.watch = watch
+            yield engine
+    else:
+        with _one_thread():
+            yield in_process(job, device)
+
+
+def make_job(setup: Setup, folder: RunFolder) -> Job:
+    """What a worker process needs to know of `setup`."""
+    return Job(
         population=setup.population,
         task=setup.task,
         strategy=setup.config.strategy,
@@ -167,16 +191,12 @@ def transport(setup: Setup, folder: RunFolder, watch: Watch) -> Iterator[Transpo
         rounds=setup.config.rounds,
         memory=Memory(folder.memory),
     )
-    workers = setup.config.run.workers
-    if workers is None:
-        workers = min(os.cpu_count() or 1, len(setup.clients))
-    if workers == 0:
-        with _one_thread():
-            yield in_process(job, setup.config.run.device)
-        return
-    with spawned(job, workers, setup.config.run.device) as engine:
-        engine.watch = watch
-        yield engine
+
+
+def worker_count(setup: Setup) -> int:
+    """How many worker processes the run has on this machine; 0 for none beside this one."""
+    wanted = setup.config.run.workers
+    return min(os.cpu_count() or 1, len(setup.clients)) if wanted is None else wanted
 
 
 def in_process(job: Job, device: str) -> InMemory:

@@ -40,11 +40,7 @@ def commands() -> Iterator[tuple[str, str]]:
 
 
 def split(line: str) -> list[str]:
-    """The arguments after `tacit`, up to the first pipe, redirection or comment.
-
-    >>> split("TACIT_DATA=data tacit run 'a b.toml' --out=x | less")
-    ['run', 'a b.toml', '--out=x']
-    """
+    """The arguments after `tacit`, up to the first pipe, redirection or comment."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     words = list(lexer)
@@ -75,6 +71,11 @@ def missing(arguments: list[str]) -> list[str]:
     options = [word.partition("=")[0] for word in arguments if re.match(r"--?[a-zA-Z]", word)]
     text = help_of(*command)
     return [o for o in options if not re.search(rf"(?<![\w-]){re.escape(o)}(?![\w-])", text)]
+
+
+def test_a_command_ends_where_the_shell_says_it_does() -> None:
+    line = "TACIT_DATA=data .venv/bin/tacit run 'a b.toml' --out=x | less"
+    assert split(line) == ["run", "a b.toml", "--out=x"]
 
 
 @pytest.mark.parametrize(("where", "line"), list(commands()))
