@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from ..wire.arrays import decode, encode
 from ..wire.durable import write_durably
@@ -39,4 +39,5 @@ class Memory:
         return [int(path.stem) for path in self._path(client, 0).parent.glob("*.safetensors")]
 
     def _path(self, client: str, round: int) -> Path:
-        return self.folder / quote(client, safe="") / f"{round}.safetensors"
+        folder = hashlib.sha256(client.encode()).hexdigest()[:32]  # a name may be "..", or too long
+        return self.folder / folder / f"{round}.safetensors"

@@ -70,9 +70,7 @@ def cross_entropy(outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> T
     """The loss of each row, shape (B,); for one logit, binary cross-entropy."""
     if outputs.shape[1] > 1:
         return per_row(
-            functional.cross_entropy(
-                outputs, targets, reduction="none", label_smoothing=smoothing
-            )
+            functional.cross_entropy(outputs, targets, reduction="none", label_smoothing=smoothing)
         )
     wanted = targets.to(outputs.dtype) * (1 - smoothing) + smoothing / 2
     return functional.binary_cross_entropy_with_logits(outputs[:, 0], wanted, reduction="none")

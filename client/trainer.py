@@ -53,7 +53,14 @@ class Plain:
     def __init__(self, task: Task, device: torch.device) -> None:
         self.task = task
         self.device = device
-        self.model = task.model().to(device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.model = task.model().to(device)
+        self._counts = {
+            name: tensor.clone()
+            for name, tensor in self.model.state_dict().items()
+            if not tensor.is_floating_point()
+        }
 
     def fit(
         self,
@@ -121,9 +128,12 @@ class Plain:
 
     def _load(self, parameters: Arrays) -> None:
         own = floating(self.model)
-        if own.keys() != parameters.keys():
-            odd = sorted(own.keys() ^ parameters.keys())[0]
-            raise ValueError(f"The parameters are not those of this model: {odd!r} differs.")
+        shapes = {name: tuple(tensor.shape) for name, tensor in own.items()}
+        if odd := shapes.items() ^ {(name, array.shape) for name, array in parameters.items()}:
+            raise ValueError(
+                f"The parameters are not those of this model: {min(odd)[0]!r} differs."
+            )
+        self.model.load_state_dict(self._counts, strict=False)
         with torch.no_grad():
             for name, tensor in own.items():
                 tensor.copy_(torch.tensor(parameters[name]))
@@ -157,7 +167,7 @@ def choose_device(device: str) -> torch.device:
     if device == "auto":
         device = next(name for name in ("cuda", "mps", "cpu") if available[name])
     if not available[device]:
-        raise ValueError(f"This machine has no {device} device; use device = \"cpu\" or \"auto\".")
+        raise ValueError(f'This machine has no {device} device; use device = "cpu" or "auto".')
     return torch.device(device)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from ..wire.messages import Settings
 
@@ -46,11 +46,14 @@ class Training:
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
+        for name, known in (("optimizer", get_args(Optimizer)), ("schedule", get_args(Schedule))):
+            if vars(self)[name] not in known:
+                raise ValueError(f"Expected {name} in {known}, got {vars(self)[name]!r}.")
         if not self.learning_rate > 0 or not math.isfinite(self.learning_rate):
             raise ValueError(f"Expected learning_rate > 0, got {self.learning_rate}.")
         for name in ("batch_size", "epochs", "steps", "decay_every"):
             value = vars(self)[name]
-            if value is not None and value < 1:
+            if value is not None and not (isinstance(value, int) and value >= 1):
                 raise ValueError(f"Expected {name} >= 1, got {value}.")
         for name in ("weight_decay", "l1", "l2"):
             if not (vars(self)[name] >= 0 and math.isfinite(vars(self)[name])):

@@ -83,6 +83,4 @@ def spread(clients: Mapping[str, Statistics]) -> Spread | None:
     client = pick(sorted(values), key=lambda name: values[name])
     mean = sum(values.values()) / len(values)
     deviation = math.sqrt(sum((value - mean) ** 2 for value in values.values()) / len(values))
-    return Spread(
-        rate=rate, worst=values[client], client=client, mean=mean, deviation=deviation
-    )
+    return Spread(rate=rate, worst=values[client], client=client, mean=mean, deviation=deviation)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..wire.messages import Arrays
+from ..wire.messages import Arrays, named, part
 
 WEIGHT = "weight"
 
@@ -20,12 +20,13 @@ class Mean:
     claim any influence that admission allows. It is the choice for data that is not sensitive.
 
     Guarantees:
-      - What is released is the weighted mean to within 2^-32 of each sum, in any order of addition.
+      - What is released is the weighted mean to within 2^-32 (and the rounding of float64), in any
+        order of addition.
 
     >>> mean = Mean(weighting="examples")
     >>> mean.bound({"x": np.array([2.0])}, examples=3)
-    {'x': array([6.]), 'weight': array(3.)}
-    >>> mean.release({"x": np.array([6.0]), "weight": np.array(3.0)})
+    {'sum/x': array([6.]), 'weight': array(3.)}
+    >>> mean.release({"sum/x": np.array([6.0]), "weight": np.array(3.0)})
     {'x': array([2.])}
     """
 
@@ -34,11 +35,12 @@ class Mean:
     def bound(self, contribution: Arrays, examples: int) -> Arrays:
         """The contribution times its weight, and the weight."""
         weight = np.float64(examples if self.weighting == "examples" else 1)
-        weighted = {name: array * weight for name, array in contribution.items()}
-        return {**weighted, WEIGHT: np.array(weight)}
+        with np.errstate(over="ignore"):  # what becomes infinite is refused on admission
+            weighted = {name: array * weight for name, array in contribution.items()}
+        return {**named("sum", weighted), WEIGHT: np.array(weight)}
 
     def release(self, total: Arrays) -> Arrays:
         """The sums divided by the sum of the weights. Raises ValueError if nothing was added."""
         if not total or not total[WEIGHT] > 0:
             raise ValueError("Expected a positive total weight, got none.")
-        return {name: array / total[WEIGHT] for name, array in total.items() if name != WEIGHT}
+        return {name: array / total[WEIGHT] for name, array in part("sum", total).items()}

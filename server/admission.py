@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..privacy.mechanism import Mechanism
 from ..strategies.strategy import Fitted, Strategy
 from ..wire.fold import Fold, largest
 from ..wire.messages import Arrays, Instruction, Purpose, Receipt, Refusal, Update
 from ..wire.transport import Receive
+
+MOST = 2**53
+"""The most rows that a client may claim; exact in float64."""
+MOST_STATISTIC = 1e300
+"""The largest statistic let in, so that a sum of them is finite."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +84,11 @@ class Gate:
             return "duplicate: this client has answered already"
         if update.round != self.instruction.round:
             return f"wrong round: answers {update.round} in round {self.instruction.round}"
+        if not update.examples <= MOST:  # also refuses NaN
+            return "too many rows: more than anyone has"
         if update.examples < (1 if self.expected else 0):
             return "no rows: an update must rest on at least one"
-        if not all(math.isfinite(value) for value in update.statistics.values()):
+        if not all(abs(value) <= MOST_STATISTIC for value in update.statistics.values()):
             return "not finite: the statistics hold NaN or infinity"
         return self._array_objection(update.contribution)
 
@@ -98,5 +106,5 @@ class Gate:
         return None
 
 
-def _within(array: np.ndarray, bound: float) -> bool:  # type: ignore[type-arg]
+def _within(array: NDArray[Any], bound: float) -> bool:
     return bool(np.all(np.abs(array) <= bound))

@@ -64,7 +64,7 @@ class FixedSize:
         if self.size > clients:
             raise ValueError(
                 f"A cohort of {self.size} cannot be drawn from {clients} clients; "
-                f"use size <= {clients}, or sampler.kind = \"everyone\"."
+                f'use size <= {clients}, or sampler.kind = "everyone".'
             )
         return self.size / clients
 

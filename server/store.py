@@ -51,10 +51,17 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{folder} cannot be made: {error}.") from error
         self._engine = sql.create_engine(f"sqlite:///{folder / 'store.db'}", poolclass=NullPool)
         sql.event.listen(self._engine, "connect", _make_durable)
         with self._transaction() as connection:
+            if foreign := set(sql.inspect(connection).get_table_names()) - _metadata.tables.keys():
+                raise StoreError(
+                    f"{folder / 'store.db'} is not a store: it holds {min(foreign)!r}."
+                )
             _metadata.create_all(connection)
 
     def begin(self, round: int) -> None:
@@ -141,7 +148,10 @@ class Store:
         data = encode(arrays)
         digest = hashlib.sha256(data).hexdigest()
         if not self._object(digest).exists():
-            write_durably(self._object(digest), data)
+            try:
+                write_durably(self._object(digest), data)
+            except OSError as error:
+                raise StoreError(f"{self._object(digest)} cannot be written: {error}.") from error
         return digest
 
     def _get(self, digest: str) -> Mapping[str, Any]:
@@ -149,7 +159,9 @@ class Store:
         try:
             data = path.read_bytes()
             if hashlib.sha256(data).hexdigest() != digest:
-                raise StoreError(f"{path} was altered after it was written; restore the run folder.")
+                raise StoreError(
+                    f"{path} was altered after it was written; restore the run folder."
+                )
             return decode(data)
         except (FileNotFoundError, CodecError) as error:
             raise StoreError(f"{path} is missing or damaged; restore the run folder.") from error

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ..client.training import Device, Training
 from ..privacy.mean import Mean
-from ..server.sampler import Everyone, FixedSize, Poisson
+from ..server.sampler import Everyone, FixedSize, Poisson, Sampler
 from ..strategies import (
     FedAdagrad,
     FedAdam,
@@ -24,12 +24,22 @@ from ..strategies import (
     FedProx,
     FedYogi,
     Scaffold,
+    Strategy,
 )
 from ..wire.errors import TacitError
-from .architecture import Characters, Convolutional, Perceptron
+from .architecture import Architecture, Characters, Convolutional, Perceptron
 from .datasets import DATASETS
-from .oneof import one_of
-from .partition import IID, ByAttribute, Dirichlet, Joint, Natural, QuantitySkew, Shards
+from .oneof import MISSING, OneOf
+from .partition import (
+    IID,
+    ByAttribute,
+    Dirichlet,
+    Joint,
+    Natural,
+    Partition,
+    QuantitySkew,
+    Shards,
+)
 from .population import Standardise
 from .suggest import unknown
 
@@ -118,12 +128,12 @@ class Config(Section):
     task: str | None = None
     baselines: tuple[Literal["pooled", "alone"], ...] = ()
     data: DataSection
-    partition: one_of(PARTITIONS)
-    model: one_of(MODELS) = Perceptron()
+    partition: Annotated[Partition, OneOf(PARTITIONS)]
+    model: Annotated[Architecture, OneOf(MODELS)] = Perceptron()
     train: Training = Training()
-    strategy: one_of(STRATEGIES) = FedAvg()
+    strategy: Annotated[Strategy, OneOf(STRATEGIES)] = FedAvg()
     aggregation: Mean = Mean()
-    sampler: one_of(SAMPLERS) = Everyone()
+    sampler: Annotated[Sampler, OneOf(SAMPLERS)] = Everyone()
     evaluate: EvaluateSection = EvaluateSection()
     run: RunSection = RunSection()
 
@@ -194,10 +204,10 @@ def _explain(detail: dict[str, Any]) -> str:
         case "missing" | "missing_keyword_only_argument":
             return f"{place}: required, but missing."
         case "union_tag_invalid" | "union_tag_not_found":
-            tag = detail["ctx"].get("tag", "(missing)") if "ctx" in detail else "(missing)"
+            tag = detail.get("ctx", {}).get("tag", MISSING)
             kinds = _KINDS[str(detail["loc"][0])]
-            if tag == "(missing)":
-                return f'{place}: expected a table with kind = one of {", ".join(kinds)}.'
+            if tag == MISSING:
+                return f"{place}: expected a table with kind = one of {', '.join(kinds)}."
             return f"{place}.kind: {unknown('kind', tag, kinds)}"
         case "value_error":
             return f"{place}: {detail['ctx']['error']}"

@@ -47,6 +47,13 @@ def read_file(
     integer features (rows, length) are codes of characters or words. Nothing pickled is loaded.
 
     Raises DataError for what cannot be read or used.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "trial.csv")
+    ...     _ = path.write_text("age,sex,target\\n40,F,well\\n50,M,ill\\n")
+    ...     read_file(path, groups=["sex"]).group_names
+    {'sex': ('F', 'M')}
     """
     if classes is not None and classes < 0:
         raise ValueError(f"Expected classes >= 0, got {classes}.")

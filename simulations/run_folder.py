@@ -114,9 +114,7 @@ class RunFolder:
                     seconds=round(seconds, 4),
                 )
             case Evaluated(round=number, clients=clients, seconds=seconds):
-                self.log(
-                    "evaluated", round=number, clients=len(clients), seconds=round(seconds, 4)
-                )
+                self.log("evaluated", round=number, clients=len(clients), seconds=round(seconds, 4))
 
     def save_model(self, parameters: Arrays) -> None:
         """Writes the final parameters."""

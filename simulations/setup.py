@@ -16,8 +16,8 @@ from torch import nn
 from ..client.task import Classification, Regression, Task
 from ..client.trainer import choose_device, floating, initial_parameters
 from ..server.coordinator import POOLED
-from ..wire.errors import CodecError
 from ..wire.arrays import encode
+from ..wire.errors import CodecError
 from ..wire.messages import Arrays
 from .config import Config, ConfigError
 from .dataset import DataError, Dataset
@@ -110,7 +110,7 @@ def import_task(name: str) -> Task:
     """
     module, colon, attribute = name.partition(":")
     if not colon or not module or not attribute:
-        raise ConfigError(f"task: expected \"package.module:name\", got {name!r}.")
+        raise ConfigError(f'task: expected "package.module:name", got {name!r}.')
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
@@ -118,7 +118,7 @@ def import_task(name: str) -> Task:
         task: Task = found() if callable(found) else found
     except KeyError:
         raise ConfigError(f"task: module {module!r} has no {attribute!r}.") from None
-    except Exception as error:  # noqa: BLE001 - importing runs the user's code
+    except Exception as error:
         raise ConfigError(f"task: {name!r} cannot be made: {_line(error)}") from error
     return task
 
@@ -168,8 +168,8 @@ def _try_task(config: Config, task: Task, population: Population) -> Arrays:
         counts = task.statistics(outputs.detach(), targets)
         statistics = {name: float(value) for name, value in counts.items()}
         if loss.shape == (len(rows),):
-            loss.mean().backward()  # type: ignore[no-untyped-call]
-    except Exception as error:  # noqa: BLE001 - a task is the user's code
+            loss.mean().backward()
+    except Exception as error:
         raise ConfigError(
             f"The model does not fit the data: rows of shape {tuple(shape)}, targets of dtype "
             f"{rows.targets.dtype}: {_line(error)} Check model and task."
@@ -179,7 +179,9 @@ def _try_task(config: Config, task: Task, population: Population) -> Arrays:
             f"The task's loss has shape {tuple(loss.shape)} for {len(rows)} rows; it must be one "
             'loss for each row, shape (B,): use reduction="none".'
         )
-    if not all(math.isfinite(value) for value in [*statistics.values(), float(loss.detach().sum())]):
+    if not all(
+        math.isfinite(value) for value in [*statistics.values(), float(loss.detach().sum())]
+    ):
         raise DataError("The untrained model's loss is not finite: check the scale of the data.")
     _try_parameters(model, initial)
     return initial

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
@@ -132,7 +133,7 @@ def run(
             )
 
 
-def help_run(setup: Setup, folder: RunFolder) -> None:
+def help_run(setup: Setup, folder: RunFolder) -> NoReturn:
     """The part of a rank other than 0 under torchrun: trains what rank 0 hands out, prints nothing.
 
     `folder` must be the same on every machine if the strategy gives clients a memory.

@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
+from torch.distributed.distributed_c10d import Store
 
 from ..client.client import Client
 from ..client.memory import Memory
@@ -74,10 +76,10 @@ class Job:
     def rows(self, name: str) -> int:
         """How many rows the client trains on, or for the pooled holder, measures."""
         split = self.population.pooled if name == POOLED else self.population.clients[name]
-        return split.train.stop - split.train.start
+        return int(split.train.stop - split.train.start)
 
 
-def work(job: Job, device: torch.device, store: dist.Store) -> None:
+def work(job: Job, device: torch.device, store: Store) -> None:
     """Answers instructions until told to stop, as a member of the default process group."""
     trainer = Plain(job.task, device)
     while (received := receive_instruction()) is not None:
@@ -169,7 +171,7 @@ def _flat(sums: Arrays, like: Arrays) -> torch.Tensor:
     return torch.from_numpy(np.concatenate(pieces) if pieces else np.zeros(0, np.int64))
 
 
-def _shaped(flat: np.ndarray, like: Arrays) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+def _shaped(flat: NDArray[np.int64], like: Arrays) -> dict[str, NDArray[np.int64]]:
     ends = np.cumsum([array.size for array in like.values()])[:-1]
     pieces = np.split(flat, ends)
     return {

@@ -1,7 +1,8 @@
 """Adaptive server optimizers: FedAdagrad, FedAdam and FedYogi.
 
 Reddi et al., Adaptive Federated Optimization, ICLR 2021 (arXiv 2003.00295), algorithm 2. As there,
-no bias correction; m and v start at zero, so that τ alone bounds the first steps.
+no bias correction. There v starts at τ² or more; here it starts at zero, so that τ alone bounds
+the first steps.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What crosses a boundary: messages, the array codec, exact folds, and the transport that carries them."""
+"""What crosses a boundary: messages, the array codec, exact folds, and the transport between."""
 
 from .arrays import Limits, decode, encode
 from .errors import ClientsFailed, CodecError, StoreError, TacitError, WorkerLost

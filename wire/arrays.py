@@ -19,13 +19,15 @@ from safetensors.numpy import load, save
 from .errors import CodecError
 from .messages import Arrays
 
-DTYPES = {
+DTYPES: dict[str, np.dtype[Any]] = {
     "F16": np.dtype(np.float16),
     "F32": np.dtype(np.float32),
     "F64": np.dtype(np.float64),
     "I64": np.dtype(np.int64),
 }
 """What may travel, by its safetensors name."""
+
+METADATA = "__metadata__"  # means something else to safetensors, so no array is called that
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +47,14 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value < 1:
+            if not value >= 1:  # also refuses NaN
                 raise ValueError(f"Expected {name} >= 1, got {value}.")
 
 
 def encode(arrays: Arrays) -> bytes:
     """The bytes of `arrays`: equal arrays give equal bytes, whatever order they were named in.
 
-    Raises `CodecError` for a dtype that may not travel.
+    Raises `CodecError` for what `decode` would not accept, such as a dtype that may not travel.
 
     >>> decode(encode({"weight": np.ones(2, np.float32)}))
     {'weight': array([1., 1.], dtype=float32)}
@@ -62,7 +64,12 @@ def encode(arrays: Arrays) -> bytes:
             raise CodecError(f"Array {name!r} has dtype {array.dtype}; expected {_names()}.")
     # safetensors reads memory as it lies, so an array that is a view must be laid out first.
     laid_out = {name: np.array(arrays[name], order="C") for name in sorted(arrays)}
-    return save(laid_out)
+    try:
+        data = save(laid_out)
+    except (SafetensorError, ValueError) as error:
+        raise CodecError(f"The arrays cannot be encoded: {error}.") from error
+    _check(_header(data, Limits()), Limits())  # what can be written can be read
+    return data
 
 
 def decode(data: bytes, limits: Limits | None = None) -> dict[str, NDArray[Any]]:
@@ -98,10 +105,14 @@ def _header(data: bytes, limits: Limits) -> dict[str, Any]:
 def _check(header: dict[str, Any], limits: Limits) -> None:
     for name, entry in header.items():
         match entry:
-            case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(), int()]}:
+            case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(), int()]} if (
+                name != METADATA
+            ):
                 pass
             case _:
-                raise CodecError(f"Array {name[:80]!r} is not described by dtype, shape and offsets.")
+                raise CodecError(
+                    f"Array {name[:80]!r} is not described by dtype, shape and offsets."
+                )
         if dtype not in DTYPES:
             raise CodecError(f"Array {name[:80]!r} has dtype {dtype[:20]!r}; expected {_names()}.")
         if len(shape) > limits.dimensions or not all(_is_size(size) for size in shape):

@@ -1,12 +1,12 @@
 """The errors a caller can act on.
 
-    TacitError
-    ├── CodecError        bytes that are not the arrays they should be
-    ├── ClientsFailed     clients raised or were all refused; what was done before is kept
-    ├── WorkerLost        a worker process died
-    ├── StoreError        a run folder that is damaged, locked, or another run's
-    ├── DataError         data that is missing, damaged or cannot be used as asked (simulations/)
-    └── ConfigError       a configuration that cannot run (simulations/)
+TacitError
+├── CodecError        bytes that are not the arrays they should be
+├── ClientsFailed     clients raised or were all refused; what was done before is kept
+├── WorkerLost        a worker process died
+├── StoreError        a run folder that is damaged, locked, or another run's
+├── DataError         data that is missing, damaged or cannot be used as asked (simulations/)
+└── ConfigError       a configuration that cannot run (simulations/)
 """
 
 from __future__ import annotations

@@ -83,19 +83,27 @@ class Fold:
     def add(self, bounded: Arrays, receipt: Receipt) -> None:
         """Adds one client's bounded contribution; nothing changes if it raises."""
         fixed = {name: to_fixed(array) for name, array in bounded.items()}
+        self._check_shapes(fixed)
         self._count([receipt])
         self._sum(fixed)
 
     def merge(self, other: Fold) -> None:
-        """Adds everything that `other` holds."""
+        """Adds everything that `other` holds; nothing changes if it raises."""
+        self._check_shapes(other.sums)
         self._count(other.receipts)
         self._sum(other.sums)
         self.refusals.extend(other.refusals)
         self.failures.extend(other.failures)
 
     def total(self) -> dict[str, NDArray[np.float64]]:
-        """The sum as float64: exact up to the one rounding of each contribution."""
+        """The sum as float64: one rounding of each contribution, and one of a sum beyond 2^21."""
         return {name: from_fixed(self.sums[name]) for name in sorted(self.sums)}
+
+    def _check_shapes(self, fixed: dict[str, NDArray[np.int64]]) -> None:
+        for name, array in fixed.items():
+            if name in self.sums and self.sums[name].shape != array.shape:
+                shapes = f"{self.sums[name].shape}, got {array.shape}"
+                raise ValueError(f"Expected {name!r} in the shape of the sum, {shapes}.")
 
     def _count(self, receipts: Iterable[Receipt]) -> None:
         new = {receipt.client: receipt for receipt in receipts}

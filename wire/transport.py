@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from .fold import Fold
@@ -68,4 +68,4 @@ def collect(
             )
         )
     else:
-        receive(fold, update)
+        receive(fold, replace(update, client=member))  # whoever it says it is

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -174,6 +175,22 @@ def test_labels_too_rare_to_stratify_by_do_no_harm(counts: tuple[int, ...]) -> N
             dataset, IID(clients=1), held_out=held_out, standardise="none", seed=0
         )
         assert len(population.data) == len(targets)
+
+
+@pytest.mark.parametrize(("rare", "stratified"), [(1, False), (2, False), (3, True)])
+def test_two_labels_are_stratified_where_each_has_more_than_two_rows(
+    rare: int, stratified: bool
+) -> None:
+    dataset = made(100, 2)
+    labels = (np.arange(100) < rare).astype(np.int64)
+    dataset = replace(dataset, data=replace(dataset.data, targets=labels))
+    population = populate(dataset, IID(clients=1), held_out=0.3, standardise="none", seed=7)
+    train, test = train_test_split(
+        np.arange(100), train_size=70, random_state=7, stratify=labels if stratified else None
+    )
+    split = population.clients["client-000"]
+    assert numbers(population, split.train) == train.tolist()
+    assert numbers(population, split.test) == test.tolist()
 
 
 def test_the_split_seed_alone_decides_what_is_held_out() -> None:

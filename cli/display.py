@@ -1,0 +1,43 @@
+"""How a run is shown while it goes on: the four ways are `Silent`, `Lines`, `Events` and `Live`."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from ..server.progress import Progress
+from ..simulations.setup import Setup
+from . import console
+from .events import Events
+from .lines import Lines, Silent
+from .live import Live
+from .options import Format
+from .rounds import Rounds
+
+
+class Display(AbstractContextManager["Display"], Protocol):
+    """Shows a run from the first round to the last."""
+
+    def observe(self, progress: Progress) -> None:
+        """Shows what happened."""
+        ...
+
+    def watch(self, taken: int, members: int) -> None:
+        """Shows how many members of the cohort have been taken up."""
+        ...
+
+
+def choose(setup: Setup, form: Format, *, quiet: bool, done: int) -> Display:
+    """The display for stdout as it is, of a run of which `done` rounds were done before."""
+    config = setup.config
+    rounds = Rounds(
+        rounds=config.rounds, every=config.evaluate.every, measured=bool(setup.measured)
+    )
+    if quiet:
+        return Silent()
+    if form is Format.JSON:
+        return Events()
+    if sys.stdout.isatty() and not console.out().is_dumb_terminal:
+        return Live(rounds, done=done, baselines=bool(config.baselines))
+    return Lines(rounds)

@@ -1,0 +1,122 @@
+"""A run on a terminal: a table of the last rounds, a bar for the round and one for the run."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from rich import box
+from rich.console import Group
+from rich.live import Live as Screen
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from ..reports.summary import Point
+from ..reports.tables import number
+from ..server.progress import Began, Committed, Evaluated
+from ..server.progress import Progress as Happened
+from . import console
+from .rounds import Rounds
+
+VISIBLE = 15
+
+
+class Live:
+    """Shows the last `VISIBLE` rounds and what is going on; the rounds stay when it is left."""
+
+    def __init__(self, rounds: Rounds, *, done: int, baselines: bool) -> None:
+        self.rounds = rounds
+        self.baselines = baselines
+        self.done = done
+        self.points: deque[Point] = deque(maxlen=VISIBLE)
+        self.bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=40),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[left]}", style="dim"),
+        )
+        self.now = self.bars.add_task("starting", total=None, left="")
+        self.whole = self.bars.add_task("rounds", total=rounds.rounds, completed=done, left="")
+        self.screen = Screen(console=console.out(), get_renderable=self._render)
+        self.began = (time.monotonic(), done)
+        self.working = True
+
+    def __enter__(self) -> Self:
+        self.screen.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.working = False
+        self.screen.__exit__(kind, error, traceback)
+
+    def observe(self, progress: Happened) -> None:
+        """A row when a round is complete, and the name of what comes next."""
+        match progress:
+            case Began(round=number, cohort=cohort):
+                if number == self.done + 1:
+                    self.began = (time.monotonic(), self.done)  # leaves out the start of workers
+                self._next(f"round {number}", cohort)
+            case Committed(round=number):
+                self.bars.update(self.whole, completed=number, left=self._left(number))
+                self._add(self.rounds.committed(progress))
+                self._next(f"measuring {number}" if self.rounds.is_due(number) else "", None)
+            case Evaluated(round=number):
+                self._add(self.rounds.evaluated(progress))
+                if number == self.rounds.rounds:
+                    self._next("baselines" if self.baselines else "", None)
+            case _:
+                pass
+
+    def watch(self, taken: int, members: int) -> None:
+        """Moves the bar of the round."""
+        self.bars.update(self.now, completed=taken, total=members)
+
+    def _next(self, what: str, members: int | None) -> None:
+        self.bars.reset(self.now, description=what, total=members)
+
+    def _add(self, point: Point | None) -> None:
+        if point is not None:
+            self.points.append(point)
+
+    def _left(self, round: int) -> str:
+        start, done = self.began
+        each = (time.monotonic() - start) / max(round - done, 1)
+        seconds = timedelta(seconds=int(each * (self.rounds.rounds - round)))
+        return f"{seconds} left" if round < self.rounds.rounds else ""
+
+    def _render(self) -> Group:
+        parts = [rounds_table(self.points)] if self.points else []
+        return Group(*parts, self.bars) if self.working else Group(*parts)
+
+
+def rounds_table(points: deque[Point]) -> Table:
+    """A row for each of `points`, in the columns that they need."""
+    scores = [point.scores for point in points if point.scores]
+    rate = scores[-1].rate if scores else "loss"
+    pooled = any(found.pooled is not None for found in scores)
+    table = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
+    for name in ("round", "training loss", rate, *(["pooled"] if pooled else [])):
+        table.add_column(name, justify="right")
+    table.add_column("worst client")
+    for name in ("refused", "seconds"):
+        table.add_column(name, justify="right")
+    for point in points:
+        found = point.scores
+        cells = [str(point.round), number(point.training_loss), number(found and found.rows)]
+        worst = f"{number(found.worst)}  {found.worst_client}" if found and found.worst_client else ""
+        table.add_row(
+            *cells,
+            *([number(found and found.pooled)] if pooled else []),
+            worst,
+            f"[yellow]{point.refused}[/]" if point.refused else "0",
+            f"{point.seconds:.2f}",
+        )
+    return table

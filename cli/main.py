@@ -1,0 +1,57 @@
+"""The command `tacit`: what it is called with, and the one place where it exits."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from . import console
+from .check import check
+from .init import init
+from .outcome import Code, outcome_of
+from .plan import plan
+from .report import report
+from .run import run
+
+EPILOG = (
+    "Exit codes: 0 done; 1 the machine failed, a full disk for example; 2 wrong usage; 3 invalid "
+    "configuration, data or run folder; 4 privacy budget exhausted (reserved); 5 clients failed; "
+    "130 interrupted."
+)
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+for command in (init, check, plan, run, report):
+    app.command()(command)
+
+
+def main() -> None:
+    """Runs the command that the arguments name, and exits with what `outcome` says."""
+    try:
+        code = app(prog_name="tacit", standalone_mode=False)
+    except Exception as error:
+        outcome = outcome_of(error)
+        if outcome is None:
+            raise
+        console.fail(outcome)
+        sys.exit(outcome.code)
+    if code == Code.INTERRUPTED:
+        console.error("interrupted.")
+    sys.exit(code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        console.say(f"tacit {__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog=EPILOG)
+def _tacit(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which tacit.")
+    ] = False,
+) -> None:
+    """Federated learning that says exactly what privacy it cost and whom it serves."""

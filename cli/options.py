@@ -1,0 +1,41 @@
+"""The arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """How a command answers."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def _pairs(changes: list[str]) -> list[str]:
+    for change in changes:
+        key, equals, _ = change.partition("=")
+        if not equals or not key.strip():
+            raise typer.BadParameter(f"expected KEY=VALUE, such as train.epochs=2, got {change!r}.")
+    return changes
+
+
+ConfigFile = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="The TOML file of a run; `tacit init` writes one.")
+]
+Changes = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        callback=_pairs,
+        help="Change one value of CONFIG, such as train.epochs=2. Repeatable.",
+    ),
+]
+FormatOption = Annotated[
+    Format, typer.Option("--format", help="How to answer on stdout: for people or for programs.")
+]

@@ -1,0 +1,107 @@
+"""How a command ends: each kind of exception has one exit code and its lines, said here alone."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import typer
+
+# Usage errors of click or, since typer 0.2x, of the copy of click that typer carries.
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+class Code(IntEnum):
+    """What the shell sees."""
+
+    DONE = 0
+    MACHINE = 1
+    USAGE = 2
+    INVALID = 3
+    BUDGET = 4
+    """Reserved: no mechanism spends a budget yet."""
+    CLIENTS = 5
+    INTERRUPTED = 130
+
+
+class Interrupted(Exception):
+    """Ctrl-C or SIGTERM stopped a run; the message says what is safe."""
+
+
+class Invalid(Exception):
+    """Several problems with what the user wrote, one in each line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """An exit code, a line for each problem, what to do about it, and a client's traceback."""
+
+    code: Code
+    lines: Sequence[str]
+    notes: Sequence[str] = ()
+    traceback: str = ""
+
+
+def outcome_of(error: BaseException) -> Outcome | None:
+    """How `error` ends a command; None if it is a defect of tacit, which deserves its traceback."""
+    code = _code(error)
+    if code is None:
+        return None
+    notes: Sequence[str] = getattr(error, "__notes__", ())
+    return Outcome(code=code, lines=_lines(error), notes=notes, traceback=_traceback(error))
+
+
+def _code(error: BaseException) -> Code | None:
+    from sqlalchemy.exc import DBAPIError
+
+    from ..wire.errors import ClientsFailed, StoreError, TacitError, WorkerLost
+
+    match error:
+        case Interrupted() | KeyboardInterrupt():
+            return Code.INTERRUPTED
+        case UsageError():
+            return Code.USAGE
+        case ClientsFailed() | WorkerLost():
+            return Code.CLIENTS
+        case StoreError(__cause__=DBAPIError()):  # the disk is full or gone
+            return Code.MACHINE
+        case TacitError() | Invalid():
+            return Code.INVALID
+        case OSError() | MemoryError():
+            return Code.MACHINE
+        case _:
+            return None
+
+
+def _lines(error: BaseException) -> Sequence[str]:
+    match error:
+        case UsageError():
+            return [" ".join(str(error).split())]
+        case OSError():
+            return [_os_line(error)]
+        case MemoryError():
+            return ["The machine is out of memory: try fewer workers or a smaller batch_size."]
+        case _:
+            return str(error).splitlines()
+
+
+def _os_line(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    hint = "free some space" if full else "check the path and its permissions"
+    return f"{where}{error.strerror or error}: {hint}, then try again."
+
+
+def _traceback(error: BaseException) -> str:
+    """The first failed client's own traceback: one, however many clients failed alike."""
+    from ..wire.errors import ClientsFailed
+
+    if not isinstance(error, ClientsFailed) or not error.failures:
+        return ""
+    first = min(error.failures, key=lambda failure: failure.client)
+    where = f"round {error.round}" if error.round else "training alone"
+    others = len(error.failures) - 1
+    more = f" (and {others} more)" if others else ""
+    return f"{first.client}{more}, {where}:\n{first.traceback}"

@@ -1,0 +1,84 @@
+"""What `tacit init` writes."""
+
+from __future__ import annotations
+
+CONFIG = '''\
+# One run of federated learning. `tacit check tacit.toml` says what is wrong with this file, and
+# `tacit run tacit.toml --set train.epochs=2` changes one value of it.
+seed = 42                         # the same seed gives the same parameters, bit for bit
+rounds = 20
+baselines = ["pooled", "alone"]   # to compare with: all rows in one place, and every client by itself
+# task = "task:MyTask"            # your own model and loss, from task.py, in place of [model]
+
+[data]
+name = "digits"                   # or path = "rows.csv", target = "label"
+held_out = 0.2                    # of each client's rows, to measure on
+
+[partition]
+kind = "dirichlet"                # each digit is dealt out in proportions drawn from Dir(alpha)
+clients = 50
+alpha = 0.5                       # smaller: clients see fewer of the digits
+min_rows = 5
+
+[model]
+kind = "mlp"                      # or "cnn"
+hidden = [64]
+
+[train]
+optimizer = "sgd"
+learning_rate = 0.2
+batch_size = 10
+epochs = 2                        # of each client, in each round
+
+[strategy]
+kind = "fedavg"                   # or fedprox, scaffold, fednova, fedadam, fedyogi, fedadagrad, fedavgm
+
+[sampler]
+kind = "everyone"                 # or kind = "fixed", size = 10; or kind = "poisson", rate = 0.2
+
+[evaluate]
+every = 1
+
+# [run]
+# workers = 2                     # processes; without it one for each core
+'''
+
+TASK = '''\
+"""A task of your own. To use it, set task = "task:MyTask" in tacit.toml."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class MyTask:
+    """Digits, by a small network with dropout."""
+
+    def model(self) -> nn.Module:
+        """A fresh model for rows of shape (1, 8, 8)."""
+        hidden = [nn.Flatten(), nn.Linear(64, 48), nn.ReLU(), nn.Dropout(0.1)]
+        return nn.Sequential(*hidden, nn.Linear(48, 10))
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss of each row, shape (B,): not their mean."""
+        return functional.cross_entropy(outputs, targets, reduction="none")
+
+    def statistics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Sums over the batch; `correct` is reported as accuracy."""
+        right = outputs.argmax(1) == targets
+        return {"correct": right.sum(), "confidence": torch.softmax(outputs, 1).amax(1).sum()}
+'''
+
+README = '''\
+# A federated run
+
+    tacit check tacit.toml      what would fail, before anything runs
+    tacit plan tacit.toml       rounds, bytes and time
+    tacit run tacit.toml        train; the result is in a new folder under runs/
+    tacit report runs/...       a page, a figure and a JSON file about that run
+
+`task.py` shows a model and a loss of your own; `tacit run tacit.toml --set task=task:MyTask` uses it.
+Run these commands in this folder: `task.py` and data files are looked up in the current one.
+'''
+
+FILES = {"tacit.toml": CONFIG, "task.py": TASK, "README.md": README}

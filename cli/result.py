@@ -1,0 +1,74 @@
+"""What a run ended with, on a terminal and as the last JSON object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich import box
+from rich.table import Table
+
+from ..reports.records import Records
+from ..reports.summary import Summary
+from ..reports.tables import comparison, number
+from . import console
+from .options import Format
+
+LEFT_OUT = ("points", "clients", "held_out", "alone")
+
+
+def show_result(records: Records, summary: Summary, form: Format, *, quiet: bool) -> None:
+    """The federated model beside the baselines, the worst client, and where everything is."""
+    if form is Format.JSON:
+        console.emit(as_event(records.folder, summary))
+    elif quiet:
+        console.say(one_line(records.folder, summary))
+    else:
+        console.out().print(comparison_table(summary))
+        for name, value in facts(records.folder, summary):
+            console.say(f"{name:<12}{value}")
+
+
+def as_event(folder: Path, summary: Summary) -> dict[str, object]:
+    """The result as an object; `report.json` has every client and every round."""
+    numbers = {name: value for name, value in asdict(summary).items() if name not in LEFT_OUT}
+    return {"event": "result", "folder": str(folder), **numbers}
+
+
+def one_line(folder: Path, summary: Summary) -> str:
+    """The result in one line."""
+    found = summary.federated
+    parts = [f"{summary.rate} {number(found.rows)}"]
+    if found.worst_client:
+        parts.append(f"worst {number(found.worst)} ({found.worst_client})")
+    return "  ".join([*parts, f"parameters {(summary.digest or '')[:16]}", str(folder)])
+
+
+def comparison_table(summary: Summary) -> Table:
+    """The models side by side."""
+    head, rows = comparison(summary)
+    return side_by_side([summary.rate, *head[1:]], rows)
+
+
+def side_by_side(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A plain table: the first column is names, the others are numbers."""
+    table = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
+    for index, name in enumerate(head):
+        table.add_column(name, justify="right" if index else "left")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def facts(folder: Path, summary: Summary) -> list[tuple[str, str]]:
+    """What is not a rate."""
+    found = [("rounds", f"{summary.round} in {summary.seconds:.1f} s")]
+    if summary.refused:
+        found.append(("refused", f"{summary.refused} updates"))
+    return [
+        *found,
+        ("parameters", summary.digest or "not final"),
+        ("folder", str(folder)),
+        ("report", f"tacit report {folder}"),
+    ]

@@ -1,0 +1,82 @@
+"""`tacit run`: a configuration in, a run folder out; or a run folder that is gone on with."""
+
+from __future__ import annotations
+
+import signal
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import console
+from .failing import failing_as
+from .options import Changes, Format, FormatOption
+
+
+def run(
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG]", help="The TOML file of a new run.")
+    ] = None,
+    changes: Changes = [],  # noqa: B006 - typer reads it, nobody writes to it
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="The run folder. [default: runs/<CONFIG>-<UTC time>]"),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Go on with the run in FOLDER; leave out CONFIG."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Worker processes; 0 trains in this one. Same as run.workers."),
+    ] = None,
+    form: FormatOption = Format.TEXT,
+    quiet: Annotated[bool, typer.Option(help="Show the result only, not the rounds.")] = False,
+) -> None:
+    """Train, or with --resume go on with what was stopped."""
+    if (config is None) == (resume is None):
+        raise typer.BadParameter("expected either CONFIG, for a new run, or --resume FOLDER.")
+    if workers is not None:
+        changes = [*changes, f"run.workers={workers}"]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    with failing_as(form):
+        _run(config, changes, out, resume, form, quiet=quiet)
+
+
+def _run(
+    config: Path | None,
+    changes: list[str],
+    out: Path | None,
+    resume: Path | None,
+    form: Format,
+    *,
+    quiet: bool,
+) -> None:
+    from ..simulations.run_folder import RunFolder
+    from .running import Attempt, execute
+
+    if config is not None:
+        attempt = Attempt.fresh(config, changes, RunFolder(_folder(config, out)))
+    else:
+        attempt = Attempt.resumed(RunFolder(Path(resume or "")), _run_only(changes, out))
+    execute(attempt, form, quiet=quiet)
+
+
+def _folder(config: Path, out: Path | None) -> Path:
+    if out is None and console.under_torchrun():
+        raise typer.BadParameter("under torchrun every process needs the same --out FOLDER.")
+    return out or Path("runs") / f"{config.stem}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def _run_only(changes: list[str], out: Path | None) -> list[str]:
+    """What may change when a run is resumed: where it runs, not what it is."""
+    if out is not None:
+        raise typer.BadParameter("a resumed run stays in its folder; leave out --out.")
+    for change in changes:
+        if not change.startswith("run."):
+            raise typer.BadParameter(
+                f"--set {change!r} would make it another run; with --resume, only keys of the table "
+                "run may be set, such as run.workers=2."
+            )
+    return changes

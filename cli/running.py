@@ -1,0 +1,132 @@
+"""A run from the command line: prepared, shown, and when it stops, what is safe and how to go on."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from ..reports import population
+from ..reports.records import read
+from ..reports.summary import summarise
+from ..server.progress import Progress
+from ..simulations.config import Config, read_config
+from ..simulations.run_folder import RunFolder
+from ..simulations.setup import Setup, cautions, prepare
+from ..simulations.simulate import help_run
+from ..simulations.simulate import run as run_setup
+from ..wire.errors import StoreError, TacitError
+from . import console
+from .display import choose
+from .options import Format
+from .outcome import Interrupted
+from .result import show_result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """What to run where. Of a run that is resumed, `done` rounds are there, perhaps all of it."""
+
+    config: Config
+    folder: RunFolder
+    resume: bool = False
+    finished: bool = False
+    done: int = 0
+
+    @classmethod
+    def fresh(cls, config: Path, changes: Sequence[str], folder: RunFolder) -> Self:
+        """A new run. Raises `ConfigError`, and `StoreError` if `folder` holds one already."""
+        if folder.config.exists() and not console.is_helper():
+            raise StoreError(
+                f"{folder.path} holds a run already; resume it with --resume {folder.path}, or "
+                "choose another folder with --out."
+            )
+        return cls(config=read_config(config, changes), folder=folder)
+
+    @classmethod
+    def resumed(cls, folder: RunFolder, changes: Sequence[str]) -> Self:
+        """The run in `folder`. Raises `StoreError` if there is none."""
+        records = read(folder)
+        return cls(
+            config=read_config(folder.config, changes),
+            folder=folder,
+            resume=True,
+            finished=records.digest is not None,
+            done=records.rounds,
+        )
+
+    def advice(self) -> str | None:
+        """What is safe and how to go on; None if nothing was written."""
+        if not self.folder.config.exists():
+            return None
+        done = read(self.folder).rounds
+        safe = f"rounds up to {done} are safe" if done else "no round is complete yet"
+        if done == self.config.rounds:
+            safe = f"all {done} rounds are safe, the baselines are not complete"
+        return f"{safe}; to go on: tacit run --resume {shlex.quote(str(self.folder.path))}"
+
+
+def execute(attempt: Attempt, form: Format, *, quiet: bool) -> None:
+    """Runs `attempt` to its end and shows what came of it; a note says how to go on if it stops.
+
+    Raises a `TacitError`, OSError, or `Interrupted`.
+    """
+    try:
+        if attempt.finished:
+            console.note(f"{attempt.folder.path} is finished already; this is its result.")
+        else:
+            _train(attempt, form, quiet=quiet)
+    except KeyboardInterrupt:
+        stopped = Interrupted("interrupted.")
+        stopped.add_note(attempt.advice() or "nothing was written")
+        raise stopped from None
+    except (TacitError, OSError) as error:
+        if advice := attempt.advice():
+            error.add_note(advice)
+        raise
+    if not console.is_helper():
+        records = read(attempt.folder)
+        show_result(records, summarise(records), form, quiet=quiet)
+
+
+def _train(attempt: Attempt, form: Format, *, quiet: bool) -> None:
+    with _patience():
+        setup = prepare(attempt.config)
+    if console.is_helper():
+        help_run(setup, attempt.folder)
+        return
+    _introduce(attempt, setup, form, quiet=quiet)
+    described = population.describe(setup.population)
+    with choose(setup, form, quiet=quiet, done=attempt.done) as display:
+
+        def observe(progress: Progress) -> None:
+            population.save(described, attempt.folder.path)  # at the first event the folder exists
+            display.observe(progress)
+
+        run_setup(
+            setup, attempt.folder, resume=attempt.resume, observe=observe, watch=display.watch
+        )
+
+
+def _introduce(attempt: Attempt, setup: Setup, form: Format, *, quiet: bool) -> None:
+    for text in cautions(setup):
+        if form is Format.JSON:
+            console.emit({"event": "caution", "text": text})
+        else:
+            console.caution(text)
+    if attempt.resume and form is Format.TEXT and not quiet:
+        console.say(f"resuming after round {attempt.done} of {attempt.config.rounds}")
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Says that something goes on, on a terminal: large data may take a while to load."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with console.err().status("loading the data and checking the model"):
+        yield

@@ -1,0 +1,105 @@
+"""Who took part: how many rows and classes each client holds, in numbers that fit into a run folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..simulations.population import Population, Split
+from ..wire.durable import write_durably
+
+NAME = "population.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holdings:
+    """What one client holds. `classes` counts those among its train rows; 0 for regression."""
+
+    train: int
+    held_out: int
+    classes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """A population in numbers. `official` counts test rows that belong to no client.
+
+    `groups` gives the number of rows of each group of each sensitive attribute.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    classes: int
+    official: int
+    groups: Mapping[str, Mapping[str, int]]
+    clients: Mapping[str, Holdings]
+
+    @property
+    def rows(self) -> int:
+        """All rows, whoever holds them."""
+        return self.official + sum(own.train + own.held_out for own in self.clients.values())
+
+
+def describe(population: Population) -> Description:
+    """The description of `population`."""
+    clients = population.clients
+    last = max(split.test.stop for split in clients.values())
+    return Description(
+        name=population.name,
+        shape=population.shape,
+        classes=population.classes,
+        official=_official(population, last),
+        groups={name: _group_sizes(population, name, last) for name in population.group_names},
+        clients={name: _holdings(population, split) for name, split in clients.items()},
+    )
+
+
+def save(description: Description, folder: Path) -> None:
+    """Writes it where `load` finds it, unless something is there already."""
+    if not (folder / NAME).exists():
+        write_durably(folder / NAME, json.dumps(asdict(description)).encode())
+
+
+def load(folder: Path) -> Description | None:
+    """What was saved, or None."""
+    path = folder / NAME
+    return _read(json.loads(path.read_text())) if path.exists() else None
+
+
+def _read(table: Mapping[str, Any]) -> Description:
+    clients = {name: Holdings(**own) for name, own in table["clients"].items()}
+    return Description(**{**table, "shape": tuple(table["shape"]), "clients": clients})
+
+
+def _holdings(population: Population, split: Split) -> Holdings:
+    targets = population.data.targets[split.train]
+    return Holdings(
+        train=_size(split.train),
+        held_out=_size(split.test),
+        classes=len(np.unique(targets)) if population.classes else 0,
+    )
+
+
+def _official(population: Population, last: int) -> int:
+    """The size of the pooled test rows, unless they are everybody's held-out rows (or copies)."""
+    pooled, clients = population.pooled.test, population.clients.values()
+    if pooled.start == last:  # they follow the last client's rows
+        return _size(pooled)
+    theirs = any(pooled.start == split.test.start for split in clients)
+    copied = _size(pooled) == sum(_size(split.test) for split in clients)
+    return 0 if theirs or copied else _size(pooled)
+
+
+def _group_sizes(population: Population, attribute: str, last: int) -> dict[str, int]:
+    names = population.group_names[attribute]
+    counts = np.bincount(population.data.groups[attribute][:last], minlength=len(names))
+    return dict(zip(names, counts.tolist(), strict=True))
+
+
+def _size(rows: slice) -> int:
+    return int(rows.stop - rows.start)

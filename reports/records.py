@@ -1,0 +1,97 @@
+"""What a run folder says, read once. A run that is being written may be read as well."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..server.progress import Committed, Evaluated
+from ..server.store import Store
+from ..simulations.baselines import Baselines, load_baselines
+from ..simulations.config import Config
+from ..simulations.run_folder import RunFolder
+from ..wire.messages import Refusal
+from . import population
+from .population import Description
+
+
+@dataclass(frozen=True, kw_only=True)
+class Records:
+    """A run as its folder has it. `digest`, of the final parameters, is None until it is finished."""
+
+    folder: Path
+    config: Config
+    history: Sequence[tuple[Committed, Evaluated | None]] = field(repr=False)
+    baselines: Baselines | None
+    refusals: Sequence[tuple[int, Refusal]]
+    population: Description | None
+    environment: dict[str, Any]
+    digest: str | None
+    started: float | None
+
+    @property
+    def rounds(self) -> int:
+        """The last round that is safe."""
+        return self.history[-1][0].round if self.history else 0
+
+
+def read(folder: RunFolder) -> Records:
+    """Everything that `folder` holds. Raises `StoreError` if no run is there."""
+    config = folder.read_config()
+    events = list(_events(folder.events))
+    return Records(
+        folder=folder.path,
+        config=config,
+        history=_history(folder),
+        baselines=load_baselines(folder.baselines),
+        refusals=_refusals(events),
+        population=population.load(folder.path),
+        environment=_environment(folder.path / "environment.json"),
+        digest=_digest(folder.model),
+        started=next((e["time"] for e in events if e["event"] == "started"), None),
+    )
+
+
+def _history(folder: RunFolder) -> list[tuple[Committed, Evaluated | None]]:
+    if not (folder.path / "store.db").exists():  # opening it would make one
+        return []
+    with closing(Store(folder.path)) as store:
+        return store.history()
+
+
+def _events(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines that are whole: the last one may be half written, one may have been cut short."""
+    if not path.exists():
+        return
+    for line in path.read_text(errors="replace").splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and {"event", "time"} <= event.keys():
+            yield event
+
+
+def _refusals(events: Sequence[dict[str, Any]]) -> list[tuple[int, Refusal]]:
+    """Each once, though a round that was begun again refuses again."""
+    found = {
+        (event["round"], event["client"]): Refusal(client=event["client"], reason=event["reason"])
+        for event in events
+        if event["event"] == "refused"
+    }
+    return [(number, refusal) for (number, _), refusal in found.items()]
+
+
+def _environment(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
+def _digest(model: Path) -> str | None:
+    """The file holds the encoded parameters, so its digest is theirs."""
+    return hashlib.sha256(model.read_bytes()).hexdigest() if model.exists() else None

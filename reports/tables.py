@@ -1,0 +1,109 @@
+"""Numbers as people read them, and what goes into tables: the same on a page and on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+from ..simulations.config import Config
+from .population import Description
+from .summary import Scores, Summary
+
+
+def number(value: float | None) -> str:
+    """Three decimals, or as many digits as a large or a tiny number needs.
+
+    >>> number(0.5), number(1234.5), number(0.00012), number(None)
+    ('0.500', '1,234.5', '0.00012', '–')
+    """
+    if value is None:
+        return "–"
+    if value and abs(value) < 0.001:
+        return f"{value:.2g}"
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:,.1f}"
+
+
+def settings(config: Config) -> list[tuple[str, str]]:
+    """A configuration in brief: what a reader asks first, and its value."""
+    training = config.train
+    amount = f"{training.steps} steps" if training.steps else f"{training.epochs or 1} epochs"
+    return [
+        ("data", config.data.name or str(config.data.path)),
+        ("partition", _phrase(config, "partition")),
+        ("task", config.task or f"built in, model {_phrase(config, 'model')}"),
+        ("strategy", _phrase(config, "strategy")),
+        ("aggregation", f"mean, weighting {config.aggregation.weighting}"),
+        ("sampler", _phrase(config, "sampler")),
+        (
+            "local training",
+            f"{training.optimizer}, learning rate {training.learning_rate:g} "
+            f"({training.schedule}), batches of {training.batch_size}, {amount} a round",
+        ),
+        ("rounds", str(config.rounds)),
+        ("seed", str(config.seed)),
+    ]
+
+
+def models(summary: Summary) -> list[tuple[str, Scores]]:
+    """The models that are compared, those that there are."""
+    every = (
+        ("federated", summary.federated),
+        ("pooled training", summary.pooled_training),
+        ("each client alone", summary.each_alone),
+    )
+    return [(name, scores) for name, scores in every if scores]
+
+
+def comparison(summary: Summary) -> tuple[list[str], list[list[str]]]:
+    """The head and the rows of the table that sets the models side by side."""
+    compared = models(summary)
+    head = ["model", "held-out rows", "pooled rows", "mean of clients", "sd", "worst tenth", "worst"]
+    rows = [[name, *_cells(scores)] for name, scores in compared]
+    if all(scores.pooled is None for _, scores in compared):
+        return [*head[:2], *head[3:]], [[*row[:2], *row[3:]] for row in rows]
+    return head, rows
+
+
+def _cells(scores: Scores) -> list[str]:
+    worst = f"{number(scores.worst)} ({scores.worst_client})" if scores.worst_client else "–"
+    between = (scores.mean, scores.deviation, scores.worst_tenth)
+    return [number(scores.rows), number(scores.pooled), *map(number, between), worst]
+
+
+def holdings(description: Description) -> list[tuple[str, str, str, str, str]]:
+    """How train rows, held-out rows and classes are distributed over clients."""
+    clients = description.clients.values()
+    rows = [
+        ("train rows", [own.train for own in clients], True),
+        ("held-out rows", [own.held_out for own in clients], True),
+    ]
+    if description.classes:
+        rows.append(("classes", [own.classes for own in clients], False))
+    return [
+        (
+            name,
+            f"{min(sizes):,}",
+            f"{median(sizes):,.4g}",
+            f"{max(sizes):,}",
+            f"{sum(sizes):,}" if adds else f"{description.classes:,}",
+        )
+        for name, sizes, adds in rows
+    ]
+
+
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: bool = True
+) -> Iterator[str]:
+    """A table in Markdown; with `numbers`, all but the first column are flush right."""
+    rule = " ---: |" if numbers else " --- |"
+    yield f"| {' | '.join(head)} |"
+    yield f"| --- |{rule * (len(head) - 1)}"
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"
+
+
+def _phrase(config: Config, table: str) -> str:
+    """A table of the configuration in one line: its kind, then what else it says."""
+    chosen = config.model_dump(mode="json")[table]
+    rest = [f"{name} {value}" for name, value in chosen.items() if name != "kind"]
+    return ", ".join([chosen["kind"], *rest])

@@ -1,0 +1,51 @@
+"""Files that are wholly there or not at all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tacit.wire.durable import write_durably
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from tacit.wire.durable import write_durably
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+try:
+    write_durably(Path(sys.argv[1]), bytes(20_000))
+except OSError as error:
+    sys.exit(0)
+sys.exit("nothing was raised")
+"""
+
+
+def test_a_file_and_its_folders_are_made(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "file"
+    write_durably(path, b"one")
+    write_durably(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no limit to the size of a file")
+def test_where_there_is_no_room_the_old_file_stays_and_no_other_is_left(tmp_path: Path) -> None:
+    """The limit on the size of a file stands for a full disk: the write fails half way."""
+    path = tmp_path / "file"
+    write_durably(path, b"old")
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_name_that_is_taken_by_a_folder_leaves_no_temporary_file(tmp_path: Path) -> None:
+    path = tmp_path / "taken"
+    (path / "inside").mkdir(parents=True)
+    with pytest.raises(OSError, match="taken"):
+        write_durably(path, b"data")
+    assert list(tmp_path.iterdir()) == [path]
