@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from . import console
 from .failing import failing_as
 from .options import Changes, ConfigFile, Format, FormatOption
 

@@ -49,4 +49,3 @@ def event(progress: Progress) -> dict[str, object]:
                 "scores": asdict(scores(progress.clients, progress.pooled)),
                 "seconds": round(progress.seconds, 4),
             }
-

@@ -1,19 +1,102 @@
-"""What a run would cost: rounds, bytes, and time from a few steps that were really taken here."""
+"""What a run would cost, without running it: rounds, steps and bytes are exact, time is measured."""
 
 from __future__ import annotations
 
-import os
-import tempfile
-import time
-from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from statistics import mean, median
+import math
+from dataclasses import asdict, dataclass
+from statistics import median
 
-from ..client.memory import Memory
 from ..reports.unprotected import STATEMENT, UNPROTECTED
-from ..server.progress import Committed
-from ..server.store import Store
 from ..simulations.setup import Setup
-from ..simulations.simulate import in_process, make_job, one_thread, worker_count
+from . import console
+from .options import Format
+from .sizes import Sizes, readable, sizes
+from .timing import Seconds, estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """`cohort` is the expected one; `steps` are the least, the median and the most of a client."""
+
+    clients: int
+    measured: int
+    rounds: int
+    evaluations: int
+    cohort: float
+    steps: tuple[int, float, int]
+    sizes: Sizes
+    seconds: Seconds
+
+    @property
+    def down(self) -> float:
+        """Bytes to clients over the whole run, evaluations included."""
+        training = self.rounds * self.cohort * self.sizes.down
+        return training + self.evaluations * self.measured * self.sizes.measure
+
+    @property
+    def up(self) -> float:
+        """Bytes from clients over the whole run, but for a few numbers at each evaluation."""
+        return self.rounds * self.cohort * self.sizes.up
+
+
+def forecast(setup: Setup, *, start: float) -> Forecast:
+    """The cost of a run of `setup`, whose processes take `start` seconds to start."""
+    config = setup.config
+    steps = steps_of(setup)
+    clients, measured = len(setup.clients), len(setup.measured)
+    cohort = config.sampler.participation(clients) * clients
+    evaluations = math.ceil(config.rounds / config.evaluate.every) if measured else 0
+    return Forecast(
+        clients=clients,
+        measured=measured,
+        rounds=config.rounds,
+        evaluations=evaluations,
+        cohort=cohort,
+        steps=(min(steps), median(steps), max(steps)),
+        sizes=sizes(setup),
+        seconds=estimate(setup, cohort=cohort, evaluations=evaluations, steps=steps, start=start),
+    )
+
+
+def steps_of(setup: Setup) -> list[int]:
+    """The optimizer steps of each client in a round."""
+    training = setup.config.train
+    splits = setup.population.clients.values()
+    return [training.steps_of(rows=split.train.stop - split.train.start) for split in splits]
+
+
+def show(found: Forecast, form: Format) -> None:
+    """The forecast, and what nothing here protects."""
+    if form is Format.JSON:
+        privacy = {"guarantee": None, "statement": STATEMENT, "unprotected": UNPROTECTED}
+        totals = {"bytes_down": round(found.down), "bytes_up": round(found.up)}
+        console.emit({**asdict(found), **totals, "privacy": privacy})
+        return
+    for name, value in _facts(found):
+        console.say(f"{name:<18}{value}")
+    console.say(f"\n{STATEMENT}\nThese leave a client as they are:")
+    for what in UNPROTECTED:
+        console.say(f"  - {what}")
+
+
+def _facts(found: Forecast) -> list[tuple[str, str]]:
+    least, middle, most = found.steps
+    each, seconds = found.sizes, found.seconds
+    return [
+        ("rounds", f"{found.rounds}, evaluated {found.evaluations} times"),
+        ("cohort", f"{found.cohort:.4g} of {found.clients} clients, expected"),
+        ("steps a client", f"{least} least, {middle:g} median, {most} most, in each round"),
+        ("to a client", f"{readable(each.down)} a round, {readable(each.measure)} an evaluation"),
+        ("from a client", f"{readable(each.up)} a round, and its statistics"),
+        ("in all", f"{readable(found.down)} to clients, {readable(found.up)} from them"),
+        ("disk", f"about {readable(each.disk)}"),
+        ("time", f"about {_duration(seconds.total)} on this machine, with {seconds.processes}"),
+        ("", ", ".join(f"{name} {_duration(value)}" for name, value in seconds.parts())),
+    ]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"

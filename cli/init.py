@@ -9,18 +9,19 @@ from typing import Annotated
 import typer
 
 from . import console
+from .outcome import UsageError
 from .project import FILES
 
 
 def init(
     folder: Annotated[
-        Path, typer.Argument(metavar="[FOLDER]", help="Where to; made if it is not there.")
+        Path, typer.Argument(metavar="FOLDER", help="Where to; made if it is not there.")
     ] = Path(),
 ) -> None:
     """Write a project to start from: a configuration, a task of your own, a README."""
     for name in FILES:
         if (folder / name).exists():
-            raise typer.BadParameter(
+            raise UsageError(
                 f"{folder / name} exists, and nothing is overwritten: choose another folder."
             )
     folder.mkdir(parents=True, exist_ok=True)

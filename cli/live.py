@@ -14,7 +14,7 @@ from rich.live import Live as Screen
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from ..reports.summary import Point
+from ..reports.summary import Point, Scores
 from ..reports.tables import number
 from ..server.progress import Began, Committed, Evaluated
 from ..server.progress import Progress as Happened
@@ -38,11 +38,14 @@ class Live:
             MofNCompleteColumn(),
             TextColumn("{task.fields[left]}", style="dim"),
         )
-        self.now = self.bars.add_task("starting", total=None, left="")
-        self.whole = self.bars.add_task("rounds", total=rounds.rounds, completed=done, left="")
+        self.width = len(f"measuring {rounds.rounds}")
+        self.now = self.bars.add_task(self._padded("starting"), total=None, left="")
+        self.whole = self.bars.add_task(
+            self._padded("rounds"), total=rounds.rounds, completed=done, left=""
+        )
+        self.working = True
         self.screen = Screen(console=console.out(), get_renderable=self._render)
         self.began = (time.monotonic(), done)
-        self.working = True
 
     def __enter__(self) -> Self:
         self.screen.__enter__()
@@ -80,7 +83,10 @@ class Live:
         self.bars.update(self.now, completed=taken, total=members)
 
     def _next(self, what: str, members: int | None) -> None:
-        self.bars.reset(self.now, description=what, total=members)
+        self.bars.reset(self.now, description=self._padded(what), total=members)
+
+    def _padded(self, what: str) -> str:
+        return f"{what:<{self.width}}"
 
     def _add(self, point: Point | None) -> None:
         if point is not None:
@@ -109,12 +115,13 @@ def rounds_table(points: deque[Point]) -> Table:
     for name in ("refused", "seconds"):
         table.add_column(name, justify="right")
     for point in points:
-        found = point.scores
-        cells = [str(point.round), number(point.training_loss), number(found and found.rows)]
-        worst = f"{number(found.worst)}  {found.worst_client}" if found and found.worst_client else ""
+        found = point.scores or Scores(rate=rate)
+        worst = f"{number(found.worst)}  {found.worst_client}" if found.worst_client else ""
         table.add_row(
-            *cells,
-            *([number(found and found.pooled)] if pooled else []),
+            str(point.round),
+            number(point.training_loss),
+            number(found.rows),
+            *([number(found.pooled)] if pooled else []),
             worst,
             f"[yellow]{point.refused}[/]" if point.refused else "0",
             f"{point.seconds:.2f}",

@@ -6,6 +6,7 @@ import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import cast
 
 import typer
 
@@ -78,7 +79,8 @@ def _code(error: BaseException) -> Code | None:
 def _lines(error: BaseException) -> Sequence[str]:
     match error:
         case UsageError():
-            return [" ".join(str(error).split())]
+            text = cast("typer.BadParameter", error).format_message()
+            return [" ".join(text.split())] if text else []  # without arguments, there is help
         case OSError():
             return [_os_line(error)]
         case MemoryError():

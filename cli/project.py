@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-CONFIG = '''\
+CONFIG = """\
 # One run of federated learning. `tacit check tacit.toml` says what is wrong with this file, and
 # `tacit run tacit.toml --set train.epochs=2` changes one value of it.
 seed = 42                         # the same seed gives the same parameters, bit for bit
@@ -41,7 +41,7 @@ every = 1
 
 # [run]
 # workers = 2                     # processes; without it one for each core
-'''
+"""
 
 TASK = '''\
 """A task of your own. To use it, set task = "task:MyTask" in tacit.toml."""
@@ -69,7 +69,7 @@ class MyTask:
         return {"correct": right.sum(), "confidence": torch.softmax(outputs, 1).amax(1).sum()}
 '''
 
-README = '''\
+README = """\
 # A federated run
 
     tacit check tacit.toml      what would fail, before anything runs
@@ -79,6 +79,6 @@ README = '''\
 
 `task.py` shows a model and a loss of your own; `tacit run tacit.toml --set task=task:MyTask` uses it.
 Run these commands in this folder: `task.py` and data files are looked up in the current one.
-'''
+"""
 
 FILES = {"tacit.toml": CONFIG, "task.py": TASK, "README.md": README}

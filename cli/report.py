@@ -16,7 +16,7 @@ def report(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A run folder.")],
     form: FormatOption = Format.TEXT,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where to write. [default: FOLDER]")
+        Path | None, typer.Option(metavar="DIR", help="Where to write, in place of FOLDER.")
     ] = None,
 ) -> None:
     """Write report.md, report.json and learning_curve.svg about a run, finished or not."""

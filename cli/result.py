@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ..reports.records import Records
 from ..reports.summary import Summary
-from ..reports.tables import comparison, number
+from ..reports.tables import models, number
 from . import console
 from .options import Format
 
@@ -46,16 +46,28 @@ def one_line(folder: Path, summary: Summary) -> str:
 
 
 def comparison_table(summary: Summary) -> Table:
-    """The models side by side."""
-    head, rows = comparison(summary)
-    return side_by_side([summary.rate, *head[1:]], rows)
+    """The models side by side; the report has more columns."""
+    compared = models(summary)
+    pooled = any(scores.pooled is not None for _, scores in compared)
+    head = [summary.rate, "held-out rows", *(["pooled rows"] if pooled else [])]
+    rows = [
+        [
+            name,
+            number(scores.rows),
+            *([number(scores.pooled)] if pooled else []),
+            number(scores.mean),
+            f"{number(scores.worst)}  {scores.worst_client or ''}".rstrip(),
+        ]
+        for name, scores in compared
+    ]
+    return side_by_side([*head, "mean of clients", "worst client"], rows)
 
 
 def side_by_side(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """A plain table: the first column is names, the others are numbers."""
     table = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
     for index, name in enumerate(head):
-        table.add_column(name, justify="right" if index else "left")
+        table.add_column(name, justify="right" if index else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     return table

@@ -12,16 +12,19 @@ import typer
 from . import console
 from .failing import failing_as
 from .options import Changes, Format, FormatOption
+from .outcome import UsageError
 
 
 def run(
     config: Annotated[
-        Path | None, typer.Argument(metavar="[CONFIG]", help="The TOML file of a new run.")
+        Path | None, typer.Argument(metavar="CONFIG", help="The TOML file of a new run.")
     ] = None,
     changes: Changes = [],  # noqa: B006 - typer reads it, nobody writes to it
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="The run folder. [default: runs/<CONFIG>-<UTC time>]"),
+        typer.Option(
+            metavar="FOLDER", help="The run folder. Without it, runs/<CONFIG>-<UTC time>."
+        ),
     ] = None,
     resume: Annotated[
         Path | None,
@@ -36,7 +39,7 @@ def run(
 ) -> None:
     """Train, or with --resume go on with what was stopped."""
     if (config is None) == (resume is None):
-        raise typer.BadParameter("expected either CONFIG, for a new run, or --resume FOLDER.")
+        raise UsageError("expected either CONFIG, for a new run, or --resume FOLDER.")
     if workers is not None:
         changes = [*changes, f"run.workers={workers}"]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
@@ -65,17 +68,17 @@ def _run(
 
 def _folder(config: Path, out: Path | None) -> Path:
     if out is None and console.under_torchrun():
-        raise typer.BadParameter("under torchrun every process needs the same --out FOLDER.")
+        raise UsageError("under torchrun every process needs the same --out FOLDER.")
     return out or Path("runs") / f"{config.stem}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
 
 
 def _run_only(changes: list[str], out: Path | None) -> list[str]:
     """What may change when a run is resumed: where it runs, not what it is."""
     if out is not None:
-        raise typer.BadParameter("a resumed run stays in its folder; leave out --out.")
+        raise UsageError("a resumed run stays in its folder; leave out --out.")
     for change in changes:
         if not change.startswith("run."):
-            raise typer.BadParameter(
+            raise UsageError(
                 f"--set {change!r} would make it another run; with --resume, only keys of the table "
                 "run may be set, such as run.workers=2."
             )

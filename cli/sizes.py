@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -41,7 +42,7 @@ def sizes(setup: Setup) -> Sizes:
     parameters = named("parameters", state.parameters)
     up = Admission(strategy=config.strategy, mechanism=config.aggregation).expected(instruction)
     kept = _bytes(state.parameters) + sum(_bytes(arrays) for arrays in state.memory.values())
-    evaluations = config.rounds // config.evaluate.every + 1
+    evaluations = math.ceil(config.rounds / config.evaluate.every)
     return Sizes(
         down=len(encode({**parameters, **named("extras", instruction.extras)})),
         up=len(encode(up)),

@@ -16,18 +16,6 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#8E4585", "#5A5A5A"
 GAP = 0.052
 """The least distance between two labels, as a share of the height."""
-STYLE = {
-    "svg.hashsalt": "tacit",
-    "svg.fonttype": "path",
-    "font.family": "DejaVu Sans",
-    "font.size": 10.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#B0B0B0",
-    "axes.labelcolor": "#333333",
-    "xtick.color": "#555555",
-    "ytick.color": "#555555",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +39,24 @@ def draw(summary: Summary) -> str | None:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(STYLE):
+    style = mpl.rc_context(
+        {
+            "svg.hashsalt": "tacit",
+            "svg.fonttype": "path",
+            "font.family": "DejaVu Sans",
+            "font.size": 10.0,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.edgecolor": "#B0B0B0",
+            "axes.labelcolor": "#333333",
+            "xtick.color": "#555555",
+            "ytick.color": "#555555",
+        }
+    )
+    with style:
         figure = Figure(figsize=(8, 4.2))
         FigureCanvasSVG(figure)
-        axes = figure.add_axes((0.08, 0.13, 0.63, 0.82))
-        _paint(axes, summary, [*lines, *levels(summary)])
+        _paint(figure.add_axes((0.08, 0.13, 0.63, 0.82)), summary, [*lines, *levels(summary)])
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": "tacit"})
     return file.getvalue()
@@ -87,7 +88,9 @@ def levels(summary: Summary) -> list[Line]:
         if level is not None:
             lines.append(_level("pooled training", level, GREY, (0, (2, 2))))
     if summary.each_alone and summary.each_alone.mean is not None:
-        lines.append(_level("each client alone, mean", summary.each_alone.mean, PURPLE, (0, (5, 2, 1, 2))))
+        lines.append(
+            _level("each client alone, mean", summary.each_alone.mean, PURPLE, (0, (5, 2, 1, 2)))
+        )
     return lines
 
 
@@ -124,10 +127,12 @@ def _level(name: str, y: float, colour: str, dashes: tuple[int, tuple[int, ...]]
 
 
 def _paint(axes: Axes, summary: Summary, lines: Sequence[Line]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     end = max(summary.points[-1].round, 2)
     for line in lines:
         marker = "o" if 0 < len(line.x) < 12 else ""
-        x, y = (line.x, line.y) if line.x else ((0, end), line.y * 2)
+        x, y = (line.x, line.y) if line.x else ((0, end), (line.y[0], line.y[0]))
         axes.plot(
             x, y, color=line.colour, linestyle=line.dashes, linewidth=line.width,
             marker=marker, markersize=4, solid_capstyle="round", clip_on=False, zorder=3,
@@ -138,7 +143,7 @@ def _paint(axes: Axes, summary: Summary, lines: Sequence[Line]) -> None:
         axes.set_ylim(max(low, 0), min(high, 1))
     axes.set_xlabel("round")
     axes.set_ylabel(summary.rate)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y", color="#E6E6E6", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(length=0)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from ..simulations.config import Config
 from .records import Records
 from .summary import Summary
-from .tables import comparison, holdings, number, settings, table
+from .tables import comparison, holdings, number, population_line, settings, table
 from .unprotected import STATEMENT, UNPROTECTED
 
 LARGEST = 20
@@ -47,12 +47,12 @@ def _verdict(summary: Summary) -> str:
     found = summary.federated
     if found.rows is None:
         return "Nothing has been measured yet."
-    text = f"After {summary.round} rounds, {summary.rate} is **{number(found.rows)}** over all held-out rows"
+    text = f"After {summary.round} rounds, {summary.rate} is **{number(found.rows)}** over all held-out"
     if summary.pooled_training and summary.pooled_training.rows is not None:
-        text += f" (trained on all rows in one place: {number(summary.pooled_training.rows)})"
-    return (
-        f"{text}. The worst served client, {found.worst_client}, gets **{number(found.worst)}**."
-    )
+        text += f" rows (pooled training: {number(summary.pooled_training.rows)})"
+    else:
+        text += " rows"
+    return f"{text}. The worst served client, {found.worst_client}, gets **{number(found.worst)}**."
 
 
 def _run(config: Config) -> Iterator[str]:
@@ -71,13 +71,7 @@ def _population(records: Records, summary: Summary) -> Iterator[str]:
         )
         return
     description = records.population
-    shape = " × ".join(map(str, description.shape)) or "one number"
-    kind = f"{description.classes} classes" if description.classes else "regression"
-    yield (
-        f"{description.name}: {description.rows:,} rows of {shape}, {kind}, "
-        f"{len(description.clients)} clients"
-        + (f", {description.official:,} official test rows." if description.official else ".")
-    )
+    yield population_line(description)
     yield ""
     yield from table(("of a client", "least", "median", "most", "in all"), holdings(description))
     for attribute, sizes in description.groups.items():
@@ -110,7 +104,11 @@ def _curve(summary: Summary, figure: str | None) -> Iterator[str]:
 def _clients(records: Records, summary: Summary) -> Iterator[str]:
     yield "## Clients"
     yield ""
-    train = {k: own.train for k, own in records.population.clients.items()} if records.population else {}
+    train = (
+        {k: own.train for k, own in records.population.clients.items()}
+        if records.population
+        else {}
+    )
     sizes = train or summary.held_out
     largest = sorted(summary.clients, key=lambda name: (-sizes[name], name))[:LARGEST]
     if len(summary.clients) > LARGEST:

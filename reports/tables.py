@@ -57,7 +57,15 @@ def models(summary: Summary) -> list[tuple[str, Scores]]:
 def comparison(summary: Summary) -> tuple[list[str], list[list[str]]]:
     """The head and the rows of the table that sets the models side by side."""
     compared = models(summary)
-    head = ["model", "held-out rows", "pooled rows", "mean of clients", "sd", "worst tenth", "worst"]
+    head = [
+        "model",
+        "held-out rows",
+        "pooled rows",
+        "mean of clients",
+        "sd",
+        "worst tenth",
+        "worst",
+    ]
     rows = [[name, *_cells(scores)] for name, scores in compared]
     if all(scores.pooled is None for _, scores in compared):
         return [*head[:2], *head[3:]], [[*row[:2], *row[3:]] for row in rows]
@@ -68,6 +76,17 @@ def _cells(scores: Scores) -> list[str]:
     worst = f"{number(scores.worst)} ({scores.worst_client})" if scores.worst_client else "–"
     between = (scores.mean, scores.deviation, scores.worst_tenth)
     return [number(scores.rows), number(scores.pooled), *map(number, between), worst]
+
+
+def population_line(description: Description) -> str:
+    """What the data is, in one line."""
+    shape = " × ".join(map(str, description.shape)) or "one number"
+    kind = f"{description.classes} classes" if description.classes else "regression"
+    official = f", {description.official:,} official test rows" if description.official else ""
+    return (
+        f"{description.name}: {description.rows:,} rows of {shape}, {kind}, "
+        f"{len(description.clients)} clients{official}."
+    )
 
 
 def holdings(description: Description) -> list[tuple[str, str, str, str, str]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from sklearn import datasets as sklearn_datasets
+from numpy.typing import NDArray
 
 from ..client.data import Data
 from .dataset import Dataset
@@ -15,7 +17,7 @@ def digits() -> Dataset:
     >>> digits().shape
     (1, 8, 8)
     """
-    pixels, targets = sklearn_datasets.load_digits(return_X_y=True)
+    pixels, targets = _loaded("digits")
     features = (pixels / 16).astype(np.float32).reshape(-1, 1, 8, 8)
     data = Data(features=features, targets=targets.astype(np.int64))
     return _dataset("digits", data, classes=10, tabular=False)
@@ -23,14 +25,14 @@ def digits() -> Dataset:
 
 def breast_cancer() -> Dataset:
     """569 biopsies: 30 measurements, 2 classes (0 malignant, 1 benign). UCI, CC BY 4.0."""
-    features, targets = sklearn_datasets.load_breast_cancer(return_X_y=True)
+    features, targets = _loaded("breast_cancer")
     data = Data(features=features.astype(np.float32), targets=targets.astype(np.int64))
     return _dataset("breast_cancer", data, classes=2)
 
 
 def wine() -> Dataset:
     """178 wines: 13 measurements, 3 classes (the cultivar). UCI, CC BY 4.0."""
-    features, targets = sklearn_datasets.load_wine(return_X_y=True)
+    features, targets = _loaded("wine")
     data = Data(features=features.astype(np.float32), targets=targets.astype(np.int64))
     return _dataset("wine", data, classes=3)
 
@@ -41,7 +43,7 @@ def diabetes() -> Dataset:
     Efron et al. 2004, "Least Angle Regression". The source codes sex as 1 and 2 and does not say
     which is which.
     """
-    features, targets = sklearn_datasets.load_diabetes(return_X_y=True, scaled=False)
+    features, targets = _loaded("diabetes", scaled=False)
     sex = features[:, 1].astype(np.int64) - 1
     data = Data(
         features=features.astype(np.float32),
@@ -49,6 +51,19 @@ def diabetes() -> Dataset:
         groups={"sex": sex},
     )
     return _dataset("diabetes", data, classes=0, group_names={"sex": ("sex 1", "sex 2")})
+
+
+def _loaded(name: str, **options: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+    from sklearn import datasets  # slow to import: workers do without
+
+    loaders = {
+        "digits": datasets.load_digits,
+        "breast_cancer": datasets.load_breast_cancer,
+        "wine": datasets.load_wine,
+        "diabetes": datasets.load_diabetes,
+    }
+    features, targets = loaders[name](return_X_y=True, **options)
+    return features, targets
 
 
 def _dataset(

@@ -60,9 +60,14 @@ class Engine:
         self._number += 1
         order = sorted(members, key=lambda name: (-self.job.rows(name), name))
         like = layout(self.job.admission, instruction)
-        broadcast_instruction(self._number, instruction, order)
-        self._wait(f"done/{self._number}", f"next/{self._number}", len(order))
-        return receive_fold(like, self.workers)
+        try:
+            broadcast_instruction(self._number, instruction, order)
+            self._wait(f"done/{self._number}", f"next/{self._number}", len(order))
+            return receive_fold(like, self.workers)
+        except RuntimeError as error:  # gloo says so when a connection closes
+            time.sleep(0.5)  # until the process that closed it has ended
+            alive(self.processes)
+            raise WorkerLost(f"A worker process of another machine is gone: {error}") from error
 
     def _wait(self, done: str, taken: str, members: int) -> None:
         """Until every worker is done: in short naps, so that Ctrl-C and a dead worker are noticed."""
@@ -108,6 +113,7 @@ def spawned(job: Job, workers: int, device: str) -> Iterator[Engine]:
         for process in processes:
             if process.is_alive():
                 process.kill()
+                process.join()
         if dist.is_initialized():
             dist.destroy_process_group()
 

@@ -14,7 +14,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 
 from ..client.data import Data
 from .dataset import DataError, Dataset
@@ -143,6 +142,8 @@ def _hold_out(
     tests = min(math.ceil(round(held_out * len(rows), 9)), len(rows) - 1)
     if not tests:
         return rows, rows[:0]
+    from sklearn.model_selection import train_test_split  # slow to import: workers do without
+
     trains = len(rows) - tests
     train, test = train_test_split(
         rows,

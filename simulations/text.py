@@ -7,7 +7,6 @@ from string import ascii_lowercase, ascii_uppercase, digits
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.feature_extraction.text import HashingVectorizer
 
 from ..client.data import Data
 from .dataset import Dataset
@@ -70,6 +69,8 @@ def sms_spam() -> Dataset:
     Words are hashed into buckets, so no vocabulary is learned from anybody's messages. Almeida,
     Gómez Hidalgo and Yamakami 2011, "Contributions to the study of SMS spam filtering". CC BY 4.0.
     """
+    from sklearn.feature_extraction.text import HashingVectorizer  # slow: workers do without
+
     lines = read(SMS).decode().splitlines()
     labels, _, messages = zip(*(line.partition("\t") for line in lines), strict=True)
     hashed = HashingVectorizer(n_features=WORDS, alternate_sign=False, dtype=np.float32)

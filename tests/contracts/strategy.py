@@ -68,7 +68,8 @@ def released(mean: Arrays) -> Released:
 
 def play(strategy: Strategy, rounds: int) -> tuple[ServerState, Arrays]:
     """A state that remembers, and the memory of one of its two clients."""
-    state, memories = strategy.init(dyadic(0)), [{}, {}]  # type: list[Arrays]
+    state = strategy.init(dyadic(0))
+    memories: list[Arrays] = [{}, {}]
     for number in range(rounds):
         parts = []
         for client in range(2):

@@ -133,10 +133,11 @@ def damaged(chance: random.Random) -> Iterator[bytes]:
     yield chance.randbytes(chance.randrange(64))
     table = {chance.choice("abc"): lie(chance) for _ in range(chance.randrange(4))}
     yield packed(table, bytes(chance.choice([0, 4, 8, 16])))
-    text = bytes(data[8 : 8 + header])
-    yield packed(
-        text.decode("utf-8", "replace").replace(*chance.choice(SWAPS), 1), data[8 + header :]
-    )
+    text = whole[8:].decode("utf-8", "replace")
+    yield packed(text.replace(*chance.choice(SWAPS), 1))
+    cut = 8 + int.from_bytes(whole[:8], "little")
+    text = whole[8:cut].decode().replace(*chance.choice(SWAPS), 1)
+    yield packed(text, whole[cut:])
 
 
 SWAPS = [("[", "[["), ("0", "-1"), ("2", "1e99"), ('"', ""), ("F", "I"), (":", ","), ("}", "}}")]

@@ -1,0 +1,62 @@
+"""Rounds without a store: real clients, a real transport, and one strategy between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from contracts.learning import in_memory
+from tacit.client import Data, Task, Training
+from tacit.privacy import Mean, Mechanism
+from tacit.strategies import Released, ServerState, Strategy
+from tacit.wire import Arrays, Instruction, Purpose
+
+Choose = Callable[[int], Sequence[str]]
+
+
+def rounds_of(
+    strategy: Strategy,
+    *,
+    data: Mapping[str, Data],
+    task: Task,
+    training: Training,
+    initial: Arrays,
+    folder: Path,
+    mechanism: Mechanism | None = None,
+    choose: Choose | None = None,
+) -> Iterator[ServerState]:
+    """The states after round 1, 2, ... with everyone, or whom `choose` says, taking part."""
+    mechanism = mechanism or Mean(weighting="uniform")
+    transport = in_memory(data, task, strategy, mechanism, folder, rounds=1)
+    state = strategy.init(initial)
+    while True:
+        number = state.round + 1
+        cohort = list(data) if choose is None else choose(number)
+        instruction = Instruction(
+            round=number,
+            purpose=Purpose.FIT,
+            seed=0,
+            parameters=state.parameters,
+            extras=strategy.extras(state),
+            settings=training.settings(),
+        )
+        fold = transport.gather(instruction, cohort)
+        assert (fold.refusals, fold.failures) == ([], [])
+        mean = mechanism.release(fold.total())
+        state = strategy.step(state, Released(mean=mean, participation=len(cohort) / len(data)))
+        yield state
+
+
+def after(count: int, states: Iterator[ServerState]) -> ServerState:
+    """The state after round `count`."""
+    for state in states:
+        if state.round == count:
+            return state
+    raise LookupError("There are not so many rounds.")
+
+
+def parabola(curvature: float, minimum: float, rows: int = 1) -> Data:
+    """Rows whose mean loss is curvature/2 (w - minimum)², whatever batch is drawn from them."""
+    slope = np.sqrt(curvature)
+    return Data(features=np.full((rows, 1), slope), targets=np.full(rows, slope * minimum))

@@ -1,0 +1,77 @@
+"""Every strategy keeps the contract, and refuses hyper-parameters under which it is not itself."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contracts.strategy import check_strategy
+from tacit.strategies import (
+    FedAdagrad,
+    FedAdam,
+    FedAvg,
+    FedAvgM,
+    FedNova,
+    FedProx,
+    FedYogi,
+    Scaffold,
+    Strategy,
+)
+
+STRATEGIES: list[Strategy] = [
+    FedAvg(),
+    FedAvg(learning_rate=0.5),
+    FedAvgM(),
+    FedAvgM(learning_rate=0.3, momentum=0.0),
+    FedAdam(),
+    FedAdam(learning_rate=0.01, beta1=0.0, beta2=0.999, tau=1e-8),
+    FedYogi(),
+    FedAdagrad(),
+    FedProx(),
+    FedProx(mu=0.0),
+    FedNova(),
+    Scaffold(),
+    Scaffold(learning_rate=0.5),
+]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=repr)
+def test_a_strategy_keeps_the_contract(strategy: Strategy, tmp_path: Path) -> None:
+    check_strategy(strategy, tmp_path)
+
+
+POSITIVE: list[tuple[type[Any], str]] = [
+    *((kind, "learning_rate") for kind in {type(strategy) for strategy in STRATEGIES}),
+    *((kind, "tau") for kind in (FedAdam, FedYogi, FedAdagrad)),
+]
+FRACTIONS: list[tuple[type[Any], str]] = [
+    (FedAvgM, "momentum"),
+    *((kind, "beta1") for kind in (FedAdam, FedYogi, FedAdagrad)),
+    *((kind, "beta2") for kind in (FedAdam, FedYogi)),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), sorted(POSITIVE, key=str), ids=lambda each: getattr(each, "__name__", each)
+)
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
+def test_what_must_be_positive_is_checked(kind: type[Any], name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"^Expected {name} > 0, got {value}\.$"):
+        kind(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), FRACTIONS, ids=lambda each: getattr(each, "__name__", each)
+)
+@pytest.mark.parametrize("value", [1.0, -0.1, 2.0, math.nan, math.inf])
+def test_what_must_be_a_fraction_is_checked(kind: type[Any], name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"^Expected 0 <= {name} < 1, got {value}\.$"):
+        kind(**{name: value})
+
+
+@pytest.mark.parametrize("value", [-0.1, math.nan, math.inf])
+def test_a_pull_is_never_negative(value: float) -> None:
+    with pytest.raises(ValueError, match=rf"^Expected mu >= 0, got {value}\.$"):
+        FedProx(mu=value)
