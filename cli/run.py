@@ -38,8 +38,6 @@ def run(
     quiet: Annotated[bool, typer.Option(help="Show the result only, not the rounds.")] = False,
 ) -> None:
     """Train, or with --resume go on with what was stopped."""
-    if (config is None) == (resume is None):
-        raise UsageError("expected either CONFIG, for a new run, or --resume FOLDER.")
     if workers is not None:
         changes = [*changes, f"run.workers={workers}"]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
@@ -56,30 +54,35 @@ def _run(
     *,
     quiet: bool,
 ) -> None:
+    _check_usage(config, changes, out, resume)
     from ..simulations.run_folder import RunFolder
     from .running import Attempt, execute
 
     if config is not None:
-        attempt = Attempt.fresh(config, changes, RunFolder(_folder(config, out)))
+        attempt = Attempt.fresh(config, changes, RunFolder(out or _default_folder(config)))
     else:
-        attempt = Attempt.resumed(RunFolder(Path(resume or "")), _run_only(changes, out))
+        attempt = Attempt.resumed(RunFolder(resume or Path()), changes)
     execute(attempt, form, quiet=quiet)
 
 
-def _folder(config: Path, out: Path | None) -> Path:
-    if out is None and console.under_torchrun():
+def _check_usage(
+    config: Path | None, changes: list[str], out: Path | None, resume: Path | None
+) -> None:
+    if (config is None) == (resume is None):
+        raise UsageError("expected either CONFIG, for a new run, or --resume FOLDER.")
+    if config is not None and out is None and console.under_torchrun():
         raise UsageError("under torchrun every process needs the same --out FOLDER.")
-    return out or Path("runs") / f"{config.stem}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-
-
-def _run_only(changes: list[str], out: Path | None) -> list[str]:
-    """What may change when a run is resumed: where it runs, not what it is."""
+    if resume is None:
+        return
     if out is not None:
         raise UsageError("a resumed run stays in its folder; leave out --out.")
     for change in changes:
         if not change.startswith("run."):
             raise UsageError(
-                f"--set {change!r} would make it another run; with --resume, only keys of the table "
+                f"--set {change} would make it another run; with --resume, only keys of the table "
                 "run may be set, such as run.workers=2."
             )
-    return changes
+
+
+def _default_folder(config: Path) -> Path:
+    return Path("runs") / f"{config.stem}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"

@@ -1,0 +1,164 @@
+"""One seed, one model: for any number of workers, any order of arrival, and any number of crashes."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from tacit.simulations.config import Config, make_config
+from tacit.simulations.run_folder import RunFolder
+from tacit.simulations.setup import prepare
+from tacit.simulations.simulate import parameter_digest, run, simulate
+from tacit.server import Coordinator, Store
+from tacit.simulations.simulate import in_process, make_job
+from tacit.wire import Fold, Instruction, Transport
+
+torch.set_num_threads(1)  # processes are forked below, which threads would not survive
+
+
+def config(*changes: str, rounds: int = 6) -> Config:
+    """SCAFFOLD and dropout, because they have the most to forget: clients remember, and draw."""
+    table = {
+        "seed": 3,
+        "rounds": rounds,
+        "data": {"name": "digits"},
+        "partition": {"kind": "dirichlet", "clients": 12, "alpha": 0.5},
+        "model": {"kind": "mlp", "hidden": [16], "dropout": 0.2},
+        "train": {"learning_rate": 0.1, "batch_size": 16},
+        "strategy": {"kind": "scaffold"},
+        "sampler": {"kind": "poisson", "rate": 0.6},
+        "run": {"workers": 0, "device": "cpu"},
+    }
+    return make_config(table, changes)
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> str:
+    return simulate(config()).digest
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_the_number_of_workers_does_not_change_a_bit(workers: int, undisturbed: str) -> None:
+    assert simulate(config(f"run.workers={workers}")).digest == undisturbed
+
+
+def test_another_seed_gives_another_model(undisturbed: str) -> None:
+    assert simulate(config("seed=4")).digest != undisturbed
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """A transport whose answers arrive in another order every time, in parts that merge anyhow."""
+
+    inner: Transport
+    rng: random.Random
+
+    def gather(self, instruction: Instruction, members: Sequence[str]) -> Fold:
+        order, fold = list(members), Fold()
+        self.rng.shuffle(order)
+        while order:
+            size = self.rng.randint(1, len(order))
+            part, order = self.inner.gather(instruction, order[:size]), order[size:]
+            part.merge(fold)
+            fold = part
+        return fold
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_order_of_arrival_does_not_change_a_bit(
+    seed: int, tmp_path: Path, undisturbed: str
+) -> None:
+    setup = prepare(config())
+    job = make_job(setup, RunFolder(tmp_path))
+    coordinator = Coordinator(
+        strategy=setup.config.strategy,
+        mechanism=setup.config.aggregation,
+        sampler=setup.config.sampler,
+        transport=Shuffled(in_process(job, "cpu"), random.Random(seed)),
+        store=Store(tmp_path),
+        clients=setup.clients,
+        measured=setup.measured,
+        rounds=setup.config.rounds,
+        seed=setup.config.seed,
+        settings=setup.config.train.settings(),
+    )
+    assert parameter_digest(coordinator.run(setup.initial).parameters) == undisturbed
+
+
+def test_twenty_random_kills_and_resumes_end_in_the_same_bits(tmp_path: Path) -> None:
+    """Real SIGKILLs of real processes, at moments drawn at random from the whole course of a round."""
+    wanted = config(rounds=40)
+    undisturbed, began = simulate(wanted).digest, time.monotonic()
+    simulate(wanted)
+    course = time.monotonic() - began
+    rng, folder = random.Random(20), RunFolder(tmp_path / "run")
+    kills = [killed_after(wanted, folder, rng.uniform(0, 1.2 * course / 20)) for _ in range(20)]
+    result = run(prepare(wanted), folder, resume=folder.config.exists())
+    assert all(kills), "the run was over before it had been killed twenty times"
+    assert result.digest == undisturbed
+    assert [committed.round for committed, _ in result.history] == list(range(1, 41))
+    assert all(evaluated for _, evaluated in result.history)
+
+
+def killed_after(wanted: Config, folder: RunFolder, delay: float) -> bool:
+    """Starts or resumes a run in a child process and kills it; False if it was done before."""
+    setup = prepare(wanted)
+    child = os.fork()
+    if not child:
+        run(setup, folder, resume=folder.config.exists())
+        os._exit(0)
+    time.sleep(delay)
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def test_killing_the_coordinator_takes_its_workers_along_and_resume_ends_in_the_same_bits(
+    tmp_path: Path,
+) -> None:
+    wanted = config("run.workers=2", rounds=60)
+    undisturbed = simulate(wanted.model_copy(update={"run": config().run})).digest
+    file, folder = tmp_path / "run.toml", tmp_path / "run"
+    file.write_text(wanted.to_toml())
+    command = [sys.executable, "-m", "tacit", "run", "--format", "json"]
+    process = subprocess.Popen(
+        [*command, str(file), "--out", str(folder)], stdout=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    assert process.stdout is not None
+    while '"round": 5' not in process.stdout.readline():
+        assert process.poll() is None
+    workers = children(process.pid)
+    assert len(workers) >= 2
+    process.kill()
+    process.communicate()
+    until = time.monotonic() + 10
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        assert time.monotonic() < until, "a worker outlived its coordinator"
+        time.sleep(0.05)
+    assert run(prepare(wanted), RunFolder(folder), resume=True).digest == undisturbed
+
+
+def children(pid: int) -> list[int]:
+    """The processes that `pid` started (Linux)."""
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_torchrun_starts_the_workers_as_well(tmp_path: Path, undisturbed: str) -> None:
+    file, folder = tmp_path / "run.toml", tmp_path / "run"
+    file.write_text(config().to_toml())
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "3", "--no-python"]
+    command += [sys.executable, "-m", "tacit", "run", str(file), "--out", str(folder), "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert done.returncode == 0, done.stderr
+    state = Store(folder).latest()
+    assert state is not None
+    assert parameter_digest(state.parameters) == undisturbed
