@@ -1,11 +1,16 @@
-"""The real command in a real process, on a data set so small that a run takes no time."""
+"""The real command in real processes, on a data set so small that a run takes no time.
+
+Importing torch and scikit-learn takes longer than such a run. So `tacit` forks from a process that
+has imported them; `cold` starts `python -m tacit`, as a user does.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,9 +31,38 @@ clients = 3
 workers = 0
 """
 
+FORKS = """
+import json, os, sys, traceback
+import sklearn.datasets, torch._dynamo
+import tacit.cli.findings, tacit.cli.forecast, tacit.cli.running
+from tacit.cli.main import main
 
-def environment() -> dict[str, str]:
-    """Without whatever would colour or widen what is written."""
+def child(order):
+    os.chdir(order["cwd"])
+    for descriptor in (1, 2):
+        os.dup2(os.open(order["files"][descriptor - 1], os.O_WRONLY | os.O_CREAT), descriptor)
+    sys.argv = ["tacit", *order["arguments"]]
+    try:
+        main()
+    except SystemExit as end:
+        return end.code or 0
+    except BaseException:
+        traceback.print_exc()
+        return 1
+
+for line in sys.stdin:
+    if not (process := os.fork()):
+        code = child(json.loads(line))
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def clean() -> dict[str, str]:
+    """The environment without whatever would colour or widen what is written."""
     forced = ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "NO_COLOR", "COLUMNS")
     return {name: value for name, value in os.environ.items() if name not in forced}
 
@@ -41,20 +75,57 @@ def wine(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def tacit(tmp_path: Path) -> Tacit:
-    """Runs `tacit ARGUMENTS...` in `tmp_path`, to its end."""
+@pytest.fixture(scope="session")
+def forks(
+    clean: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[subprocess.Popen[str]]:
+    """A process that forks off a command for each line that it is given."""
+    script = tmp_path_factory.mktemp("forks") / "forks.py"
+    script.write_text(FORKS)
+    with subprocess.Popen(
+        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=clean
+    ) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
 
-    def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+
+@pytest.fixture
+def tacit(tmp_path: Path, forks: subprocess.Popen[str]) -> Tacit:
+    """Runs `tacit ARGUMENTS...` in `tmp_path`, to its end, in a fork."""
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        assert forks.stdin is not None
+        assert forks.stdout is not None
+        files = [tmp_path / ".stdout", tmp_path / ".stderr"]
+        for file in files:
+            file.write_text("")
+        words = [str(argument) for argument in arguments]
+        order = {"cwd": str(tmp_path), "arguments": words, "files": [str(file) for file in files]}
+        forks.stdin.write(json.dumps(order) + "\n")
+        forks.stdin.flush()
+        code = int(forks.stdout.readline())
+        return subprocess.CompletedProcess(words, code, *(file.read_text() for file in files))
+
+    return run
+
+
+@pytest.fixture
+def cold(tmp_path: Path, clean: dict[str, str]) -> Tacit:
+    """Runs `python -m tacit ARGUMENTS...` in `tmp_path`, to its end."""
+
+    def run(
+        *arguments: object, prepare: Callable[[], None] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "tacit", *map(str, arguments)],
             cwd=tmp_path,
-            env=environment(),
+            env=clean,
             capture_output=True,
             text=True,
             check=False,
             timeout=120,
-            **options,  # type: ignore[call-overload]
+            preexec_fn=prepare,
         )
 
     return run
