@@ -76,12 +76,13 @@ class Plain:
             raise ValueError("Expected at least one training row, got none.")
         self._load(parameters)
         self.model.train()
-        start = {name: weight.detach().clone() for name, weight in self._trained()}
+        trained = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+        start = {name: weight.detach().clone() for name, weight in trained}
         pull = {
             name: torch.tensor(array, device=self.device)
             for name, array in correction.gradient.items()
         }
-        optimizer = make_optimizer(training, rate, [weight for _, weight in self._trained()])
+        optimizer = make_optimizer(training, rate, [weight for _, weight in trained])
         inputs, targets = self._move(data)
         steps, total = training.steps_of(rows=len(data)), torch.zeros((), device=self.device)
         with seeded(rng, self.device):
@@ -89,8 +90,8 @@ class Plain:
                 chosen = torch.from_numpy(rows).to(self.device)
                 optimizer.zero_grad(set_to_none=True)
                 loss = self.task.loss(self.model(inputs[chosen]), targets[chosen]).mean()
-                (loss + penalty(training, self._trained())).backward()
-                correct(self._trained(), start, correction.proximal, pull)
+                (loss + penalty(training, trained)).backward()
+                correct(trained, start, correction.proximal, pull)
                 if training.clip is not None:
                     nn.utils.clip_grad_norm_(self.model.parameters(), training.clip)
                 optimizer.step()
@@ -122,9 +123,6 @@ class Plain:
     def _move(self, data: Data) -> tuple[Tensor, Tensor]:
         features, targets = torch.from_numpy(data.features), torch.from_numpy(data.targets)
         return features.to(self.device), targets.to(self.device)
-
-    def _trained(self) -> list[tuple[str, nn.Parameter]]:
-        return [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
 
     def _load(self, parameters: Arrays) -> None:
         own = floating(self.model)
@@ -237,8 +235,20 @@ def correct(
 
 @contextmanager
 def seeded(rng: np.random.Generator, device: torch.device) -> Iterator[None]:
-    """Within it, torch's global generators (dropout draws from them) follow `rng`."""
-    devices = [torch.cuda.current_device()] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(int(rng.integers(2**63)))
+    """Within it, torch's generators (dropout draws from them) follow `rng`; then they are as before.
+
+    `torch.manual_seed` would do, but it formats a stack trace for CUDA at every call.
+    """
+    generators = [torch.default_generator]
+    if device.type == "cuda":
+        torch.cuda.init()
+        generators.append(torch.cuda.default_generators[torch.cuda.current_device()])
+    states = [generator.get_state() for generator in generators]
+    seed = int(rng.integers(2**63))
+    try:
+        for generator in generators:
+            generator.manual_seed(seed)
         yield
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)

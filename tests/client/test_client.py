@@ -124,7 +124,7 @@ def test_alone_is_a_whole_run_by_oneself_then_evaluated(tmp_path: Path) -> None:
 
 def test_settings_that_are_no_training_are_refused(tmp_path: Path) -> None:
     for settings in ({"optimizer": "none"}, {"unknown": 1}):
-        with pytest.raises(ValueError, match="optimizer|describe a training"):
+        with pytest.raises(ValueError, match=r"optimizer|describe a training"):
             client(tmp_path).answer(replace(ask(), settings=settings))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
@@ -127,7 +125,7 @@ def test_a_device_that_is_not_there_is_refused() -> None:
 
 
 def test_a_task_without_a_gradient_for_a_part_trains_the_rest() -> None:
-    task = Classification(build=partial(WithSpare))
+    task = Classification(build=WithSpare)
     delta = fit(plain(task), Problem(task=task, data=digits())).delta
     assert not np.any(delta["spare.weight"])
     assert np.any(delta["used.weight"])
