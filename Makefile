@@ -37,7 +37,7 @@ check: $(INSTALLED) types  ## Check the format, the lint rules and the types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy tests $(wildcard examples/*.py benchmarks/*.py)
+	cd .types && ../$(BIN)/mypy --config-file ../pyproject.toml ../tests ../benchmarks
 
 types:  ## Link the checkout as .types/tacit, where type checkers find the package by its name
 	@mkdir -p .types/tacit

@@ -80,9 +80,7 @@ def main() -> None:
         print("| clients a round | before round 1, MiB | peak, MiB |\n|---|---|---|")
         for size in (10, 1000):
             config = Path(folder) / f"{size}.toml"
-            config.write_text(
-                CONFIG.format(rounds=ROUNDS, path=path, clients=CLIENTS, size=size)
-            )
+            config.write_text(CONFIG.format(rounds=ROUNDS, path=path, clients=CLIENTS, size=size))
             found = measure(config)
             peaks[size] = found["peak"]
             print(f"| {size} | {found['start']:.1f} | {found['peak']:.1f} |", flush=True)

@@ -22,6 +22,8 @@ from . import console
 from .rounds import Rounds
 
 VISIBLE = 15
+AROUND = 8
+"""Lines of a terminal that the table's head and the bars take."""
 
 
 class Live:
@@ -31,7 +33,8 @@ class Live:
         self.rounds = rounds
         self.baselines = baselines
         self.done = done
-        self.points: deque[Point] = deque(maxlen=VISIBLE)
+        visible = max(1, min(VISIBLE, console.out().height - AROUND))
+        self.points: deque[Point] = deque(maxlen=visible)
         self.bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=40),

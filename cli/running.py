@@ -63,11 +63,16 @@ class Attempt:
         """What is safe and how to go on; None if nothing was written."""
         if not self.folder.config.exists():
             return None
-        done = read(self.folder).rounds
-        safe = f"rounds up to {done} are safe" if done else "no round is complete yet"
+        return f"{self._safe()}to go on: tacit run --resume {shlex.quote(str(self.folder.path))}"
+
+    def _safe(self) -> str:
+        try:
+            done = read(self.folder).rounds
+        except (TacitError, OSError):  # what stopped the run may stop this as well
+            return ""
         if done == self.config.rounds:
-            safe = f"all {done} rounds are safe, the baselines are not complete"
-        return f"{safe}; to go on: tacit run --resume {shlex.quote(str(self.folder.path))}"
+            return f"all {done} rounds are safe, the baselines are not complete; "
+        return f"rounds up to {done} are safe; " if done else "no round is complete yet; "
 
 
 def execute(attempt: Attempt, form: Format, *, quiet: bool) -> None:

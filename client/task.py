@@ -102,8 +102,9 @@ class Regression:
 
     def statistics(self, outputs: Tensor, targets: Tensor) -> Mapping[str, Tensor]:
         """`squared_error`, and the moments of the targets that R² needs."""
+        wide = targets.cpu().double()  # R² rests on a small difference of large sums
         return {
             "squared_error": (outputs[:, 0] - targets).square().sum(),
-            "target": targets.sum(),
-            "target_squared": targets.square().sum(),
+            "target": wide.sum(),
+            "target_squared": wide.square().sum(),
         }

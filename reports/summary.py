@@ -90,7 +90,7 @@ def summarise(records: Records) -> Summary:
         seconds=sum(committed.seconds for committed, _ in records.history)
         + sum(evaluated.seconds for _, evaluated in records.history if evaluated),
         refused=sum(committed.refused for committed, _ in records.history),
-        refusals=Counter(refusal.reason for _, refusal in records.refusals),
+        refusals=dict(Counter(refusal.reason for _, refusal in records.refusals).most_common()),
         digest=records.digest,
         points=[point(committed, evaluated) for committed, evaluated in records.history],
         clients={name: rates(counts) for name, counts in measured.items()},

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..privacy.mechanism import Mechanism
 from ..strategies.strategy import Fitted, Strategy
-from ..wire.fold import Fold, largest
+from ..wire.fold import Fold
 from ..wire.messages import Arrays, Instruction, Purpose, Receipt, Refusal, Update
 from ..wire.transport import Receive
 
@@ -68,14 +66,14 @@ class Gate:
             fold.refusals.append(Refusal(client=update.client, reason=reason))
             return
         bounded = self.mechanism.bound(update.contribution, update.examples)
-        if not all(_within(array, largest(len(self.members))) for array in bounded.values()):
-            reason = "too large to be summed exactly"
-            fold.refusals.append(Refusal(client=update.client, reason=reason))
-            return
         receipt = Receipt(
             client=update.client, examples=update.examples, statistics=update.statistics
         )
-        fold.add(bounded, receipt)
+        try:
+            fold.add(bounded, receipt, len(self.members))
+        except ValueError:
+            reason = "too large to be summed exactly"
+            fold.refusals.append(Refusal(client=update.client, reason=reason))
 
     def _objection(self, fold: Fold, update: Update) -> str | None:
         if update.client not in self.members:
@@ -104,7 +102,3 @@ class Gate:
             if not np.all(np.isfinite(array)):
                 return f"not finite: {name!r} holds NaN or infinity"
         return None
-
-
-def _within(array: NDArray[Any], bound: float) -> bool:
-    return bool(np.all(np.abs(array) <= bound))

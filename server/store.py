@@ -58,10 +58,13 @@ class Store:
         self._engine = sql.create_engine(f"sqlite:///{folder / 'store.db'}", poolclass=NullPool)
         sql.event.listen(self._engine, "connect", _make_durable)
         with self._transaction() as connection:
-            if foreign := set(sql.inspect(connection).get_table_names()) - _metadata.tables.keys():
+            tables = set(sql.inspect(connection).get_table_names())
+            if foreign := tables - _metadata.tables.keys():
                 raise StoreError(
                     f"{folder / 'store.db'} is not a store: it holds {min(foreign)!r}."
                 )
+            if not tables and (folder / "objects").exists():
+                raise StoreError(f"{folder / 'store.db'} is missing or empty; restore it.")
             _metadata.create_all(connection)
 
     def begin(self, round: int) -> None:
@@ -115,13 +118,16 @@ class Store:
         query = query.where(_rounds.c.committed.is_not(None), _rounds.c.round > 0)
         with self._transaction() as connection:
             rows = connection.execute(query.order_by(_rounds.c.round)).all()
-        return [
-            (
-                Committed(**json.loads(row.committed)),
-                Evaluated(**json.loads(row.evaluated)) if row.evaluated else None,
-            )
-            for row in rows
-        ]
+        try:
+            return [
+                (
+                    Committed(**json.loads(row.committed)),
+                    Evaluated(**json.loads(row.evaluated)) if row.evaluated else None,
+                )
+                for row in rows
+            ]
+        except (TypeError, ValueError) as error:
+            raise StoreError(f"{self.folder / 'store.db'} was altered: {error}.") from error
 
     def is_measured(self, round: int) -> bool:
         """Whether the evaluation of `round` is part of the history."""

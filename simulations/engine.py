@@ -60,10 +60,20 @@ class Engine:
         self._number += 1
         order = sorted(members, key=lambda name: (-self.job.rows(name), name))
         like = layout(self.job.admission, instruction)
-        try:
+        with self._noticing():
             broadcast_instruction(self._number, instruction, order)
             self._wait(f"done/{self._number}", f"next/{self._number}", len(order))
             return receive_fold(like, self.workers)
+
+    def stop(self) -> None:
+        """Tells the workers that there is nothing more to do."""
+        with self._noticing():
+            broadcast_stop()
+
+    @contextmanager
+    def _noticing(self) -> Iterator[None]:
+        try:
+            yield
         except RuntimeError as error:  # gloo says so when a connection closes
             time.sleep(0.5)  # until the process that closed it has ended
             alive(self.processes)
@@ -105,8 +115,9 @@ def spawned(job: Job, workers: int, device: str) -> Iterator[Engine]:
         dist.init_process_group(
             "gloo", store=store, rank=COORDINATOR, world_size=workers + 1, timeout=FOREVER
         )
-        yield Engine(job=job, store=store, workers=workers, processes=processes)
-        broadcast_stop()
+        engine = Engine(job=job, store=store, workers=workers, processes=processes)
+        yield engine
+        engine.stop()
         for process in processes:
             process.join(timeout=10)
     finally:
@@ -127,8 +138,9 @@ def torchrun_rank() -> int | None:
 def coordinating(job: Job) -> Iterator[Engine]:
     """Under torchrun, in rank 0: an engine over all the other ranks, on whatever machines they are."""
     with _torchrun_group() as (store, workers):
-        yield Engine(job=job, store=store, workers=workers)
-        broadcast_stop()
+        engine = Engine(job=job, store=store, workers=workers)
+        yield engine
+        engine.stop()
 
 
 def assist(job: Job, device: str) -> NoReturn:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..wire.messages import Arrays, named, part
 from .checks import positive
+from .fednova import accumulated
 from .strategy import Correction, Fitted, Released, ServerState, zeros
 
 
@@ -45,7 +46,8 @@ class Scaffold:
         self, fitted: Fitted, extras: Arrays, memory: Arrays
     ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
         """The change of the parameters and of cᵢ; remembers cᵢ⁺."""
-        travelled = max(fitted.steps, 1) * fitted.learning_rate
+        # K, or with momentum what a unit gradient is carried: K alone lets c grow without bound.
+        travelled = accumulated(fitted.steps, fitted.momentum) * fitted.learning_rate
         change = {k: -c - fitted.delta[k] / travelled for k, c in extras.items()}
         control = {k: memory[k] + d if memory else d for k, d in change.items()}
         return {**named("delta", fitted.delta), **named("control", change)}, control

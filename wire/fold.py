@@ -28,18 +28,20 @@ def largest(members: int) -> float:
     return float(1 << (62 - FRACTION_BITS)) / max(members, 1)
 
 
-def to_fixed(array: NDArray[Any]) -> NDArray[np.int64]:
+def to_fixed(array: NDArray[Any], members: int = 1) -> NDArray[np.int64]:
     """Values rounded to the nearest multiple of 2^-32, as int64.
 
-    Raises ValueError for a value that is not finite or not below 2^30.
+    Raises ValueError for a value that is not finite, or larger than `largest(members)`.
 
     >>> to_fixed(np.array([0.5]))
     array([2147483648])
     """
-    values = np.asarray(array, np.float64)
-    if not np.all(np.abs(values) <= largest(1)):  # also refuses NaN
-        raise ValueError(f"Expected finite values of magnitude at most {largest(1):.0f}.")
-    return np.rint(values * SCALE).astype(np.int64)
+    with np.errstate(over="ignore"):  # infinity is refused below
+        scaled = np.asarray(np.multiply(array, SCALE, dtype=np.float64))
+    most = largest(members) * SCALE
+    if scaled.size and not (scaled.min() >= -most and scaled.max() <= most):  # also refuses NaN
+        raise ValueError(f"Expected finite values of magnitude at most {largest(members):.0f}.")
+    return np.asarray(np.rint(scaled, out=scaled).astype(np.int64))
 
 
 def from_fixed(array: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -80,9 +82,13 @@ class Fold:
     def __contains__(self, client: str) -> bool:
         return client in self._receipts
 
-    def add(self, bounded: Arrays, receipt: Receipt) -> None:
-        """Adds one client's bounded contribution; nothing changes if it raises."""
-        fixed = {name: to_fixed(array) for name, array in bounded.items()}
+    def add(self, bounded: Arrays, receipt: Receipt, members: int = 1) -> None:
+        """Adds the bounded contribution of one of `members` clients; nothing changes if it raises.
+
+        Raises ValueError for a second update of a client, other shapes than the sum's, or a value
+        above `largest(members)`.
+        """
+        fixed = {name: to_fixed(array, members) for name, array in bounded.items()}
         self._check_shapes(fixed)
         self._count([receipt])
         self._sum(fixed)

@@ -32,7 +32,7 @@ workers = 0
 """
 
 FORKS = """
-import json, os, sys, traceback
+import json, os, resource, sys, traceback
 import sklearn.datasets, torch._dynamo
 import tacit.cli.findings, tacit.cli.forecast, tacit.cli.running
 from tacit.cli.main import main
@@ -41,6 +41,8 @@ def child(order):
     os.chdir(order["cwd"])
     for descriptor in (1, 2):
         os.dup2(os.open(order["files"][descriptor - 1], os.O_WRONLY | os.O_CREAT), descriptor)
+    if limit := order["largest_file"]:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     sys.argv = ["tacit", *order["arguments"]]
     try:
         main()
@@ -83,7 +85,11 @@ def forks(
     script = tmp_path_factory.mktemp("forks") / "forks.py"
     script.write_text(FORKS)
     with subprocess.Popen(
-        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=clean
+        [sys.executable, script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=clean,
     ) as process:
         yield process
         assert process.stdin is not None
@@ -92,16 +98,24 @@ def forks(
 
 @pytest.fixture
 def tacit(tmp_path: Path, forks: subprocess.Popen[str]) -> Tacit:
-    """Runs `tacit ARGUMENTS...` in `tmp_path`, to its end, in a fork."""
+    """Runs `tacit ARGUMENTS...` in `tmp_path`, to its end, in a fork.
 
-    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    With `largest_file`, no file can grow beyond so many bytes.
+    """
+
+    def run(*arguments: object, largest_file: int = 0) -> subprocess.CompletedProcess[str]:
         assert forks.stdin is not None
         assert forks.stdout is not None
         files = [tmp_path / ".stdout", tmp_path / ".stderr"]
         for file in files:
             file.write_text("")
         words = [str(argument) for argument in arguments]
-        order = {"cwd": str(tmp_path), "arguments": words, "files": [str(file) for file in files]}
+        order = {
+            "cwd": str(tmp_path),
+            "arguments": words,
+            "files": [str(file) for file in files],
+            "largest_file": largest_file,
+        }
         forks.stdin.write(json.dumps(order) + "\n")
         forks.stdin.flush()
         code = int(forks.stdout.readline())
@@ -114,9 +128,7 @@ def tacit(tmp_path: Path, forks: subprocess.Popen[str]) -> Tacit:
 def cold(tmp_path: Path, clean: dict[str, str]) -> Tacit:
     """Runs `python -m tacit ARGUMENTS...` in `tmp_path`, to its end."""
 
-    def run(
-        *arguments: object, prepare: Callable[[], None] | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "tacit", *map(str, arguments)],
             cwd=tmp_path,
@@ -125,7 +137,6 @@ def cold(tmp_path: Path, clean: dict[str, str]) -> Tacit:
             text=True,
             check=False,
             timeout=120,
-            preexec_fn=prepare,
         )
 
     return run

@@ -11,7 +11,7 @@ import pytest
 Tacit = Callable[..., "subprocess.CompletedProcess[str]"]
 
 ROWS = "x,y,target\n" + "\n".join(f"{i}.0,{i % 5},{i % 2}" for i in range(40)) + "\n"
-TASK = '''
+TASK = """
 from torch import nn
 from torch.nn import functional
 
@@ -22,7 +22,7 @@ class Narrow:
         return functional.cross_entropy(outputs, targets, reduction="none")
     def statistics(self, outputs, targets):
         return {}
-'''
+"""
 
 INVALID = {
     "a file that is not there": (
@@ -113,7 +113,9 @@ def test_wrong_usage_is_said_in_one_line(
 
 
 def test_every_mistake_in_a_configuration_is_said_at_once(tacit: Tacit, wine: Path) -> None:
-    wine.write_text(wine.read_text() + "wrokers = 2\n[train]\nepochs = 'two'\n[strategy]\nkind = 'x'\n")
+    wine.write_text(
+        wine.read_text() + "wrokers = 2\n[train]\nepochs = 'two'\n[strategy]\nkind = 'x'\n"
+    )
     done = tacit("check", wine)
     assert done.returncode == 3
     lines = done.stderr.splitlines()

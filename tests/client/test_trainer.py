@@ -89,6 +89,20 @@ def test_dropout_is_for_training_only() -> None:
     assert found == pytest.approx(wanted, rel=1e-6)
 
 
+def test_dropout_draws_from_the_generator_that_is_given() -> None:
+    """With all rows in one batch their order is only rounding, so what differs is dropout."""
+    once = Training(steps=3, batch_size=1000)
+    apart = {}
+    for rate in (0.0, 0.5):
+        problem = Problem(task=digits_task(dropout=rate), data=digits())
+        one, other = (
+            fit(plain(problem.task), problem, training=once, seed=seed).delta for seed in (3, 4)
+        )
+        apart[rate] = max(float(np.abs(one[name] - other[name]).max()) for name in one)
+    assert apart[0.0] < 1e-6
+    assert apart[0.5] > 1e-3
+
+
 def test_the_loss_that_is_reported_is_the_mean_over_the_steps() -> None:
     """One step on all rows without dropout: the loss before training."""
     task = digits_task(dropout=0.0)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tacit.simulations.config import Config, ConfigError, make_config, read_config
+from tacit.simulations.config import ConfigError, make_config, read_config
 
 LEAST: dict[str, Any] = {
     "rounds": 3,
@@ -38,9 +39,7 @@ SAMPLERS = st.one_of(
 )
 
 
-@given(
-    seed=st.integers(0, 2**63 - 1), partition=PARTITIONS, strategy=STRATEGIES, sampler=SAMPLERS
-)
+@given(seed=st.integers(0, 2**63 - 1), partition=PARTITIONS, strategy=STRATEGIES, sampler=SAMPLERS)
 def test_what_is_written_reads_back_the_same(
     seed: int, partition: dict[str, Any], strategy: dict[str, Any], sampler: dict[str, Any]
 ) -> None:
@@ -68,7 +67,10 @@ MISTAKES = [
     ("train.learning_rate=-1", "train: Expected learning_rate > 0, got -1.0."),
     ("train.learning_rate=nan", "train: Expected learning_rate > 0, got nan."),
     ("train.optimizer=sdg", "train.optimizer: Input should be 'sgd', 'adam'"),
-    ("partition.kind=dirichle", "partition.kind: Unknown kind 'dirichle': did you mean 'dirichlet'?"),
+    (
+        "partition.kind=dirichle",
+        "partition.kind: Unknown kind 'dirichle': did you mean 'dirichlet'?",
+    ),
     ("partition.alph=1", "partition: Unknown key 'alph': did you mean 'alpha'?"),
     ("partition.alpha=-1", "alpha > 0, got -1"),
     ("partition.clients=1.5", "partition.clients: Input should be a valid integer"),
@@ -79,7 +81,7 @@ MISTAKES = [
     ("rounds=0", "rounds: Input should be greater than or equal to 1, got 0."),
     ("run.workers=-2", "run.workers: Input should be greater than or equal to 0, got -2."),
     ("run.device=gpu", "run.device: Input should be 'auto', 'cpu', 'cuda' or 'mps', got 'gpu'."),
-    ("baselines=[\"poold\"]", "baselines.0: Input should be 'pooled' or 'alone', got 'poold'."),
+    ('baselines=["poold"]', "baselines.0: Input should be 'pooled' or 'alone', got 'poold'."),
     ("rounds", "--set 'rounds': expected KEY=VALUE, such as train.epochs=2."),
     ("rounds.x=3", "--set 'rounds.x=3': 'rounds' is not a table."),
 ]
@@ -119,14 +121,19 @@ def test_a_file_that_cannot_be_read_is_named(
     assert str(path) in str(caught.value)
 
 
-@given(st.recursive(st.integers() | st.text(max_size=5), lambda x: st.dictionaries(
-    st.sampled_from(["data", "partition", "kind", "name", "train", "rounds", "x"]), x
-)))
-def test_no_table_whatever_ends_in_anything_but_a_config_or_a_config_error(table: Any) -> None:
-    try:
-        assert isinstance(make_config(table if isinstance(table, dict) else {"rounds": table}), Config)
-    except ConfigError as error:
-        assert str(error)
+@given(
+    st.recursive(
+        st.integers() | st.text(max_size=5),
+        lambda x: st.dictionaries(
+            st.sampled_from(["data", "partition", "kind", "name", "train", "rounds", "x"]), x
+        ),
+    )
+)
+def test_no_table_whatever_ends_in_anything_but_a_config_or_a_config_error(
+    table: Any,  # noqa: ANN401 - anything at all
+) -> None:
+    with suppress(ConfigError):
+        make_config(table if isinstance(table, dict) else {"rounds": table})
 
 
 def test_every_example_configuration_is_valid() -> None:

@@ -14,12 +14,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from tacit.server import Coordinator, Store
 from tacit.simulations.config import Config, make_config
 from tacit.simulations.run_folder import RunFolder
 from tacit.simulations.setup import prepare
-from tacit.simulations.simulate import parameter_digest, run, simulate
-from tacit.server import Coordinator, Store
-from tacit.simulations.simulate import in_process, make_job
+from tacit.simulations.simulate import in_process, make_job, parameter_digest, run, simulate
 from tacit.wire import Fold, Instruction, Transport
 
 torch.set_num_threads(1)  # processes are forked below, which threads would not survive
@@ -155,7 +154,14 @@ def children(pid: int) -> list[int]:
 def test_torchrun_starts_the_workers_as_well(tmp_path: Path, undisturbed: str) -> None:
     file, folder = tmp_path / "run.toml", tmp_path / "run"
     file.write_text(config().to_toml())
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "3", "--no-python"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "3",
+        "--no-python",
+    ]
     command += [sys.executable, "-m", "tacit", "run", str(file), "--out", str(folder), "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -60,17 +60,19 @@ def test_the_engine_keeps_the_transport_contract(tmp_path: Path) -> None:
 
 
 def test_a_killed_worker_ends_the_round_with_a_line_that_says_so(tmp_path: Path) -> None:
-    with (
-        pytest.raises(WorkerLost, match=r"was killed by SIGKILL.*fewer workers.*Resume"),
-        spawned(job(make_scene(tmp_path)), 2, "cpu") as engine,
-    ):
+    with pytest.raises(WorkerLost, match=r"was killed by SIGKILL.*fewer workers.*Resume"):
+        lose_a_worker(job(make_scene(tmp_path)))
+    assert not multiprocessing.active_children()
+
+
+def lose_a_worker(job: Job) -> None:
+    with spawned(job, 2, "cpu") as engine:
         victim = engine.processes[0].pid
         assert victim is not None
         threading.Timer(0.2, os.kill, (victim, signal.SIGKILL)).start()
         until = time.monotonic() + 60
         while time.monotonic() < until:
             engine.gather(instruction(), ["ann", "bob", "cyd", "dan"])
-    assert not multiprocessing.active_children()
 
 
 def test_progress_within_a_round_is_told_and_never_exceeds_the_cohort(tmp_path: Path) -> None:

@@ -1,0 +1,84 @@
+"""`tacit check` and `tacit plan` say what would happen, and leave nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Tacit = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def test_check_shows_who_would_take_part(tacit: Tacit, wine: Path) -> None:
+    done = tacit("check", wine)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = {line.split("  ")[0].strip(): line.split()[-4:] for line in done.stdout.splitlines()}
+    assert rows["train rows"] == ["47", "47", "48", "142"]
+    assert rows["held-out rows"] == ["12", "12", "12", "36"]
+    assert rows["classes"] == ["3", "3", "3", "3"]
+    assert "wine: 178 rows of 13, 3 classes, 3 clients." in done.stdout
+    assert not (wine.parent / "runs").exists()
+
+
+def test_check_counts_the_rows_of_groups(tacit: Tacit, wine: Path) -> None:
+    done = tacit("check", wine, "--set", "data.name=diabetes", "--format", "json")
+    found = json.loads(done.stdout)
+    assert found["ok"] is True
+    assert sum(found["population"]["groups"]["sex"].values()) == 442
+
+
+def test_check_reports_what_is_wrong_beside_the_data(tacit: Tacit, wine: Path) -> None:
+    (wine.parent / "file").touch()
+    sampler = "sampler={kind='fixed', size=9}"
+    done = tacit("check", wine, "--set", sampler, "--set", "model.kind=cnn", "--out", "file/x")
+    assert done.returncode == 3
+    lines = done.stderr.splitlines()
+    assert len(lines) == 3
+    for said in ("A CNN takes", "sampler: A cohort of 9", "file is not a folder"):
+        assert len([line for line in lines if said in line]) == 1, done.stderr
+
+
+def test_check_asks_for_the_space_that_a_run_needs(tacit: Tacit, wine: Path) -> None:
+    """Some 3 PB of control variates would be needed."""
+    if os.statvfs(wine.parent).f_blocks * os.statvfs(wine.parent).f_frsize > 10**15:
+        pytest.skip("this disk is larger than any other")
+    big = ("--set", "rounds=1000000000000", "--set", "evaluate.every=1")
+    done = tacit("check", wine, *big)
+    assert done.returncode == 3
+    assert "free, and a run needs about" in done.stderr
+    assert "--out" in done.stderr
+
+
+def test_plan_says_what_a_run_costs_and_what_it_leaves_unprotected(
+    tacit: Tacit, wine: Path
+) -> None:
+    done = tacit("plan", wine)
+    assert (done.returncode, done.stderr) == (0, "")
+    for said in (
+        "2, evaluated 2 times",
+        "3 of 3 clients",
+        "2 least, 2 median, 2 most",
+        "everything in one process",
+        "No privacy guarantee: the mean is not noised",
+        "  - each client's update",
+    ):
+        assert said in done.stdout, done.stdout
+
+
+def test_plan_counts_the_bytes_of_control_variates(tacit: Tacit, wine: Path) -> None:
+    def cost(*changes: str) -> dict[str, float]:
+        done = tacit("plan", wine, "--format", "json", *changes)
+        found: dict[str, float] = json.loads(done.stdout)
+        return found
+
+    plain, scaffold = cost(), cost("--set", "strategy.kind=scaffold")
+    parameters = 13 * 64 + 64 + 64 * 3 + 3
+    assert plain["sizes"]["up"] > 4 * parameters  # type: ignore[index]
+    assert scaffold["sizes"]["up"] > 2 * 4 * parameters  # type: ignore[index]
+    assert plain["bytes_up"] == 2 * 3 * plain["sizes"]["up"]  # type: ignore[index]
+    assert plain["privacy"]["guarantee"] is None  # type: ignore[index]
+    assert plain["seconds"]["training"] > 0  # type: ignore[index]

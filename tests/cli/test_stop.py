@@ -1,0 +1,109 @@
+"""A run that is stopped, by a person or a full disk, says what is safe and can be gone on with."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tacit.simulations.config import read_config
+from tacit.simulations.simulate import simulate
+
+Tacit = Callable[..., "subprocess.CompletedProcess[str]"]
+
+LONG = ("--set", "rounds=60")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for a run to begin, and no more."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(place)]
+    if os.name != "posix" or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk is not permitted here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def digest(wine: Path) -> str:
+    """What an undisturbed run ends with."""
+    return simulate(read_config(wine, ["rounds=60"])).digest
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_says_how_to_go_on_and_ends_in_the_same_bits(
+    stop: signal.Signals, wine: Path, tacit: Tacit, clean: dict[str, str]
+) -> None:
+    workers = "1" if stop is signal.SIGINT else "0"  # Ctrl-C reaches the workers too
+    command = [sys.executable, "-m", "tacit", "run", str(wine), *LONG]
+    with subprocess.Popen(
+        [*command, "--out=out", "--workers", workers],
+        cwd=wine.parent,
+        env=clean,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("round  3/"):
+                break
+        os.killpg(process.pid, stop)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    error, note = said.splitlines()
+    assert error == "error: interrupted."
+    assert note.startswith("note: rounds up to ")
+    assert note.endswith(" are safe; to go on: tacit run --resume out")
+    safe = int(note.split()[4])
+    assert 3 <= safe < 60
+
+    resumed = tacit("run", "--resume", "out", "--workers", "0")
+    assert resumed.returncode == 0, resumed.stderr
+    first, second, *_ = resumed.stdout.splitlines()
+    assert first == f"resuming after round {safe} of 60"
+    assert second.split()[1] in (f"{safe}/60", f"{safe + 1}/60")
+    assert digest(wine) in resumed.stdout
+
+
+def test_a_full_disk_keeps_every_committed_round(
+    small_disk: Path, wine: Path, tacit: Tacit
+) -> None:
+    out = small_disk / "out"
+    done = tacit("run", wine, *LONG, "--out", out)
+    check_full(done, out)
+    grow = ["mount", "-o", "remount,size=16m", str(small_disk)]
+    subprocess.run(grow, check=True)
+    resumed = tacit("run", "--resume", out)
+    assert resumed.returncode == 0, resumed.stderr
+    assert digest(wine) in resumed.stdout
+
+
+def test_a_limit_on_the_size_of_files_keeps_every_committed_round(wine: Path, tacit: Tacit) -> None:
+    done = tacit("run", wine, *LONG, "--out", "out", largest_file=40_000)
+    check_full(done, Path("out"))
+    resumed = tacit("run", "--resume", "out")
+    assert resumed.returncode == 0, resumed.stderr
+    assert digest(wine) in resumed.stdout
+
+
+def check_full(done: subprocess.CompletedProcess[str], out: Path) -> None:
+    assert done.returncode == 1, done.stderr
+    error, note = done.stderr.splitlines()
+    assert error.startswith("error: ")
+    assert "free some space" in error
+    assert f"tacit run --resume {out}" in note
+
+
+def test_a_finished_run_is_not_run_again(wine: Path, tacit: Tacit) -> None:
+    first = tacit("run", wine, "--out", "out")
+    again = tacit("run", "--resume", "out", "--workers", "1")
+    assert again.returncode == 0
+    assert again.stderr == "note: out is finished already; this is its result.\n"
+    assert again.stdout.splitlines() == first.stdout.splitlines()[2:]

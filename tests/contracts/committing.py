@@ -1,0 +1,95 @@
+"""A process that does nothing but commit, and another that kills it again and again.
+
+`python -m contracts.committing FOLDER KILLS SEED` fails unless the store holds, after every kill, a
+state that was committed, whole: the last one acknowledged, or the one that was under way.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from contracts.bits import bits, nested_bits
+from tacit.server import Committed, Store
+from tacit.strategies import ServerState
+
+SIZE = 30_000
+LONGEST = 0.12
+
+
+def state(round: int) -> ServerState:
+    """A state that is a function of its round, so that a mixture of two would show."""
+    rng = np.random.default_rng(round)
+    return ServerState(
+        round=round,
+        parameters={"weight": rng.normal(size=SIZE).astype(np.float32)},
+        memory={"v": {"weight": rng.normal(size=SIZE)}},
+    )
+
+
+def record(round: int) -> Committed:
+    return Committed(round=round, cohort=1, admitted=1, refused=0, training={}, seconds=0.0)
+
+
+def commit_forever(folder: Path, acknowledge: int) -> None:
+    """Goes on from what the store holds, and says after each commit that it returned."""
+    store = Store(folder)
+    latest = store.latest()
+    round = 0 if latest is None else latest.round + 1
+    while True:
+        store.begin(round)
+        store.commit(state(round), record(round))
+        os.write(acknowledge, round.to_bytes(8, "little"))
+        round += 1
+
+
+def kill_once(folder: Path, after: float) -> int | None:
+    """The last round that a new process acknowledged in `after` seconds; None if it did not."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reader)
+        commit_forever(folder, writer)
+    os.close(writer)
+    time.sleep(after)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    with os.fdopen(reader, "rb") as pipe:
+        said = pipe.read()
+    return int.from_bytes(said[-8:], "little") if said else None
+
+
+def check(folder: Path, acknowledged: int) -> int:
+    """The round that the store holds, which must be whole, and not older than was acknowledged."""
+    store = Store(folder)
+    found, history = store.latest(), store.history()
+    store.close()
+    if found is None:
+        assert acknowledged == -1, "a commit that returned was lost"
+        return -1
+    assert found.round in (acknowledged, acknowledged + 1), (found.round, acknowledged)
+    assert bits(found.parameters) == bits(state(found.round).parameters)
+    assert nested_bits(found.memory) == nested_bits(state(found.round).memory)
+    assert [committed.round for committed, _ in history] == list(range(1, found.round + 1))
+    return found.round
+
+
+def main(folder: Path, kills: int, seed: int) -> None:
+    chance, latest = random.Random(seed), -1
+    for _ in range(kills):
+        acknowledged = kill_once(folder, chance.uniform(0.0, LONGEST))
+        latest = check(folder, latest if acknowledged is None else acknowledged)
+    store = Store(folder)
+    store.commit(state(latest + 1), record(latest + 1))
+    left = list((folder / "objects").iterdir())
+    assert len(left) <= 4, f"files of dead processes are left: {left}"
+    print(latest)  # noqa: T201 - how far it came
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,181 @@
+"""A report says what its run folder says: all of it, nothing else, the same every time."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+import xml.etree.ElementTree as ET
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tacit.reports import population
+from tacit.reports.records import read
+from tacit.reports.write import write_report
+from tacit.server.progress import Committed
+from tacit.server.store import Store
+from tacit.simulations.config import make_config
+from tacit.simulations.run_folder import RunFolder
+from tacit.simulations.setup import prepare
+from tacit.simulations.simulate import Result, simulate
+from tacit.wire.errors import StoreError
+
+CONFIG = {
+    "rounds": 3,
+    "baselines": ["pooled", "alone"],
+    "data": {"name": "breast_cancer"},
+    "partition": {"kind": "dirichlet", "clients": 25, "alpha": 1.0, "min_rows": 5},
+    "run": {"workers": 0},
+}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """A finished run, and what `simulate` said of it."""
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    config = make_config(CONFIG)
+    result = simulate(config, folder=folder)
+    population.save(population.describe(prepare(config).population), folder)
+    return folder, result
+
+
+@pytest.fixture
+def folder(done: tuple[Path, Result], tmp_path: Path) -> Path:
+    """A copy to do things to."""
+    shutil.copytree(done[0], tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_the_numbers_are_those_of_the_run(done: tuple[Path, Result], folder: Path) -> None:
+    result = done[1]
+    summary = write_report(RunFolder(folder)).summary
+    assert summary.finished
+    assert summary.digest == result.digest
+    assert summary.federated.rows == result.metrics["accuracy"]
+    assert summary.clients == result.clients
+    assert result.baselines is not None
+    mean = result.baselines.mean_alone()
+    assert summary.each_alone is not None
+    assert mean is not None
+    assert mean[1] == pytest.approx(summary.each_alone.mean or -1.0)
+    assert len(summary.alone) == len(summary.clients) == 25
+    assert [point.round for point in summary.points] == [1, 2, 3]
+
+
+def test_the_page_holds_every_section_and_the_file_every_client(folder: Path) -> None:
+    written = write_report(RunFolder(folder))
+    page = (folder / "report.md").read_text()
+    sections = re.findall(r"^## (.*)$", page, re.MULTILINE)
+    assert sections == [
+        "What was run",
+        "Data and population",
+        "Results",
+        "Learning curve",
+        "Clients",
+        "Refusals",
+        "What is not protected",
+        "Environment",
+        "How to repeat it",
+    ]
+    assert "No privacy guarantee" in page
+    assert "![accuracy by round](learning_curve.svg)" in page
+    assert str(written.summary.digest) in page
+    assert len(re.findall(r"^\| client-\d+ ", page, re.MULTILINE)) == 20
+    table = json.loads((folder / "report.json").read_text())
+    assert len(table["summary"]["clients"]) == len(table["population"]["clients"]) == 25
+    assert table["privacy"]["guarantee"] is None
+    assert "train rows" in page
+
+
+def test_the_same_run_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    one, two = (write_report(RunFolder(folder), tmp_path / name) for name in ("one", "two"))
+    assert one.missing is None
+    for first, second in zip(one.files, two.files, strict=True):
+        assert first.read_bytes() == second.read_bytes(), first.name
+
+
+def test_the_figure_is_well_formed_and_undated(folder: Path) -> None:
+    write_report(RunFolder(folder))
+    figure = (folder / "learning_curve.svg").read_text()
+    assert ET.fromstring(figure).tag.endswith("svg")
+    assert "date" not in figure.lower()
+
+
+def test_without_matplotlib_the_rest_is_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    written = write_report(RunFolder(folder))
+    assert written.missing == "The learning curve needs matplotlib: pip install tacit[plot]"
+    assert [path.name for path in written.files] == ["report.md", "report.json"]
+    assert "pip install tacit[plot]" in (folder / "report.md").read_text()
+
+
+def test_a_run_that_is_being_written_can_be_reported(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "baselines.json").unlink()
+    with (folder / "events.jsonl").open("a") as file:
+        file.write('{"time": 1.0, "event": "refu')
+    with closing(Store(folder)) as store:
+        store.begin(4)
+        written = write_report(RunFolder(folder))
+        state = store.latest()
+        assert state is not None
+        assert state.round == 3
+    assert not written.summary.finished
+    assert written.summary.pooled_training is None
+    assert "**Unfinished:** 3 of 3 rounds" in (folder / "report.md").read_text()
+
+
+def test_a_run_that_has_just_begun_can_be_reported(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.create(make_config(CONFIG))
+    written = write_report(folder)
+    assert written.missing == "There is no learning curve: nothing was measured."
+    assert not (folder.path / "store.db").exists()
+    page = (folder.path / "report.md").read_text()
+    assert "Nothing has been measured yet." in page
+    assert "**Unfinished:** 0 of 3 rounds" in page
+
+
+def test_refusals_are_counted_by_reason_and_once_each(folder: Path) -> None:
+    run = RunFolder(folder)
+    for _ in range(2):  # as when a round is begun again
+        run.log("refused", round=3, client="client-001", reason="not finite: 'w' holds NaN")
+    run.log("refused", round=3, client="client-002", reason="not finite: 'w' holds NaN")
+    with closing(Store(folder)) as store:
+        state = store.latest()
+        assert state is not None
+        record = Committed(round=3, cohort=25, admitted=23, refused=2, training={}, seconds=0.1)
+        store.commit(state, record)
+    summary = write_report(run).summary
+    assert summary.refused == 2
+    assert summary.refusals == {"not finite: 'w' holds NaN": 2}
+    page = (folder / "report.md").read_text()
+    assert "| not finite: 'w' holds NaN | 2 |" in page
+
+
+def test_there_is_no_report_on_nothing_and_nothing_is_left_there(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="holds no run"):
+        write_report(RunFolder(tmp_path / "nothing"))
+    assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize("change", ["held_out=0.2", "standardise='client'", "held_out=0.0"])
+def test_a_description_counts_every_row_once(change: str) -> None:
+    described = population.describe(prepare(make_config(CONFIG, [f"data.{change}"])).population)
+    assert described.official == 0
+    assert described.rows == 569
+
+
+def test_a_description_is_read_back_as_it_was_and_never_replaced(folder: Path) -> None:
+    described = read(RunFolder(folder)).population
+    assert described is not None
+    other = population.describe(prepare(make_config(CONFIG, ["seed=1"])).population)
+    assert other != described
+    population.save(other, folder)
+    assert read(RunFolder(folder)).population == described
