@@ -49,7 +49,13 @@ def comparison_table(summary: Summary) -> Table:
     """The models side by side; the report has more columns."""
     compared = models(summary)
     pooled = any(scores.pooled is not None for _, scores in compared)
-    head = [summary.rate, "held-out rows", *(["pooled rows"] if pooled else [])]
+    head = [
+        summary.rate,
+        "held out",
+        *(["pooled"] if pooled else []),
+        "client mean",
+        "worst client",
+    ]
     rows = [
         [
             name,
@@ -60,7 +66,7 @@ def comparison_table(summary: Summary) -> Table:
         ]
         for name, scores in compared
     ]
-    return side_by_side([*head, "mean of clients", "worst client"], rows)
+    return side_by_side(head, rows)
 
 
 def side_by_side(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

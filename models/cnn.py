@@ -16,6 +16,7 @@ class CNN(nn.Module):
 
     Input (B, channels, height, width); output (B, outputs).
 
+    >>> import torch
     >>> CNN(shape=(1, 8, 8), outputs=10)(torch.zeros(3, 1, 8, 8)).shape
     torch.Size([3, 10])
     """

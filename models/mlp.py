@@ -13,6 +13,7 @@ class MLP(nn.Module):
 
     Input (B, ...) of `inputs` numbers a row; output (B, outputs).
 
+    >>> import torch
     >>> MLP(inputs=4, outputs=2, hidden=[8])(torch.zeros(3, 2, 2)).shape
     torch.Size([3, 2])
     """

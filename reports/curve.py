@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .summary import Summary
+from .tables import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -129,7 +130,7 @@ def _level(name: str, y: float, colour: str, dashes: tuple[int, tuple[int, ...]]
 def _paint(axes: Axes, summary: Summary, lines: Sequence[Line]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    end = max(summary.points[-1].round, 2)
+    end = summary.points[-1].round
     for line in lines:
         marker = "o" if 0 < len(line.x) < 12 else ""
         x, y = (line.x, line.y) if line.x else ((0, end), (line.y[0], line.y[0]))
@@ -156,6 +157,6 @@ def _label(axes: Axes, lines: Sequence[Line]) -> None:
     heights = spread_out([(line.y[-1] - low) / (high - low) for line in lines], GAP)
     for line, height in zip(lines, heights, strict=True):
         axes.text(
-            1.02, height, f"{line.name}  {line.y[-1]:.3g}", color=line.colour,
+            1.02, height, f"{line.name}  {number(line.y[-1])}", color=line.colour,
             transform=axes.transAxes, va="center", fontsize=9.5,
         )  # fmt: skip

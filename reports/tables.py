@@ -13,13 +13,13 @@ from .summary import Scores, Summary
 def number(value: float | None) -> str:
     """Three decimals, or as many digits as a large or a tiny number needs.
 
-    >>> number(0.5), number(1234.5), number(0.00012), number(None)
-    ('0.500', '1,234.5', '0.00012', '–')
+    >>> number(0.5), number(1234.5), number(0.00012), number(2e13), number(None)
+    ('0.500', '1,234.5', '0.00012', '2e+13', '–')
     """
     if value is None:
         return "–"
-    if value and abs(value) < 0.001:
-        return f"{value:.2g}"
+    if value and not 0.001 <= abs(value) < 1e6:
+        return f"{value:.3g}"
     return f"{value:.3f}" if abs(value) < 100 else f"{value:,.1f}"
 
 

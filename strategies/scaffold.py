@@ -21,7 +21,8 @@ from .strategy import Correction, Fitted, Released, ServerState, zeros
 class Scaffold:
     """Local steps along g - cᵢ + c;  cᵢ⁺ = cᵢ - c + (x - yᵢ)/(K ηₗ);  c ← c + |S|/N mean(cᵢ⁺ - cᵢ).
 
-    The client remembers cᵢ between the rounds in which it takes part.
+    The client remembers cᵢ between the rounds in which it takes part. With local momentum, K is the
+    ‖aᵢ‖₁ of FedNova.
     """
 
     learning_rate: float = 1.0

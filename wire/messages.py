@@ -89,6 +89,7 @@ class Failure:
 def named(part: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
     """The arrays under `part`, as they are called in a contribution that has several parts.
 
+    >>> import numpy as np
     >>> sorted(named("delta", {"weight": np.zeros(2), "bias": np.zeros(1)}))
     ['delta/bias', 'delta/weight']
     """
@@ -98,6 +99,7 @@ def named(part: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
 def part(name: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
     """The arrays that `named` put under `name`: its inverse.
 
+    >>> import numpy as np
     >>> part("delta", {"delta/weight": np.zeros(2), "steps": np.ones(())})
     {'weight': array([0., 0.])}
     """

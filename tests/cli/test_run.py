@@ -89,7 +89,7 @@ def test_official_test_rows_are_shown_beside_the_clients_own(tacit: Tacit, wine:
     done = tacit("run", wine, "--set", "data={path='own.npz'}", "--out", "out")
     assert done.returncode == 0, done.stderr
     assert "  pooled " in done.stdout
-    assert "pooled rows" in done.stdout
+    assert "client mean" in done.stdout
     assert json.loads((wine.parent / "out" / "population.json").read_text())["official"] == 20
 
 

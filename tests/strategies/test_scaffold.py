@@ -12,7 +12,7 @@ from contracts.learning import diabetes, linear_task, shards
 from contracts.rounds import after, parabola, rounds_of
 from numpy.typing import NDArray
 from tacit.client import Data, Memory, Training
-from tacit.strategies import FedAvg, Scaffold, Strategy
+from tacit.strategies import FedAvg, Fitted, Scaffold, Strategy
 
 CLIENTS = {"a": 30, "b": 55, "c": 12, "d": 20}
 ETA, STEPS, SERVER = 0.1, 4, 0.7
@@ -79,13 +79,22 @@ def test_the_control_of_the_server_is_the_mean_of_the_clients(
         np.testing.assert_allclose(found, np.mean(held, axis=0), rtol=0, atol=1e-8)
 
 
-def settle(strategy: Strategy, folder: Path, rounds: int, partial: bool = False) -> float:
+LOCAL = Training(learning_rate=0.05, steps=10)
+
+
+def settle(
+    strategy: Strategy,
+    folder: Path,
+    rounds: int,
+    partial: bool = False,
+    training: Training = LOCAL,
+) -> float:
     """Where clients end whose minima, -1 and 1, have curvatures 1 and 9: the mean loss, at 0.8."""
     states = rounds_of(
         strategy,
         data={"flat": parabola(1.0, -1.0), "steep": parabola(9.0, 1.0)},
         task=linear_task(1),
-        training=Training(learning_rate=0.05, steps=10),
+        training=training,
         initial={"weight": np.zeros((1, 1))},
         folder=folder,
         choose=(lambda number: ["flat", "steep"][number % 2 :][:1]) if partial else None,
@@ -105,6 +114,33 @@ def test_it_reaches_the_minimum_where_averaging_drifts(tmp_path: Path) -> None:
 def test_it_reaches_the_minimum_with_half_of_the_clients_at_a_time(tmp_path: Path) -> None:
     slow = Scaffold(learning_rate=0.5)
     assert settle(slow, tmp_path, rounds=120, partial=True) == pytest.approx(0.8, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        Training(learning_rate=0.05, steps=10, momentum=0.5),
+        Training(learning_rate=0.005, steps=10, momentum=0.9),
+        Training(learning_rate=0.05, steps=10, clip=0.5),
+    ],
+    ids=["momentum", "heavy momentum", "clip"],
+)
+def test_it_reaches_the_minimum_with_local_momentum_and_clipping(
+    tmp_path: Path, training: Training
+) -> None:
+    """(x - y)/(K η) is up to 10 times the gradient at momentum 0.9: with it the controls explode."""
+    assert settle(Scaffold(), tmp_path, 120, training=training) == pytest.approx(0.8, abs=1e-5)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
+def test_a_first_control_is_the_gradient_that_was_followed(momentum: float) -> None:
+    """Unit gradients for 3 steps at rate 0.1: whatever the momentum, the gradient was 1."""
+    way = sum((1 - momentum ** (3 - k)) / (1 - momentum) for k in range(3))
+    fitted = Fitted(
+        delta={"w": np.array([-0.1 * way])}, steps=3, learning_rate=0.1, momentum=momentum
+    )
+    _, control = Scaffold().contribute(fitted, {"w": np.zeros(1)}, {})
+    np.testing.assert_allclose(control["w"], [1.0], rtol=1e-12)
 
 
 def test_a_client_that_sat_out_goes_on_from_what_it_remembers(tmp_path: Path) -> None:
