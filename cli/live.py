@@ -11,7 +11,7 @@ from typing import Self
 from rich import box
 from rich.console import Group
 from rich.live import Live as Screen
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from ..reports.summary import Point, Scores
@@ -38,16 +38,20 @@ class Live:
         self.bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=40),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[count]}"),
             TextColumn("{task.fields[left]}", style="dim"),
         )
         self.width = len(f"measuring {rounds.rounds}")
-        self.now = self.bars.add_task(self._padded("starting"), total=None, left="")
+        self.now = self.bars.add_task(self._padded("starting"), total=None, count="", left="")
         self.whole = self.bars.add_task(
-            self._padded("rounds"), total=rounds.rounds, completed=done, left=""
+            self._padded("rounds"),
+            total=rounds.rounds,
+            completed=done,
+            count=f"{done}/{rounds.rounds}",
+            left="",
         )
         self.working = True
-        self.screen = Screen(console=console.out(), get_renderable=self._render)
+        self.screen = Screen(console=console.out(), get_renderable=self.__rich__)
         self.began = (time.monotonic(), done)
 
     def __enter__(self) -> Self:
@@ -66,27 +70,29 @@ class Live:
     def observe(self, progress: Happened) -> None:
         """A row when a round is complete, and the name of what comes next."""
         match progress:
-            case Began(round=number, cohort=cohort):
+            case Began(round=number):
                 if number == self.done + 1:
                     self.began = (time.monotonic(), self.done)  # leaves out the start of workers
-                self._next(f"round {number}", cohort)
+                self._next(f"round {number}")
             case Committed(round=number):
-                self.bars.update(self.whole, completed=number, left=self._left(number))
+                count, left = f"{number}/{self.rounds.rounds}", self._left(number)
+                self.bars.update(self.whole, completed=number, count=count, left=left)
                 self._add(self.rounds.committed(progress))
-                self._next(f"measuring {number}" if self.rounds.is_due(number) else "", None)
+                self._next(f"measuring {number}" if self.rounds.is_due(number) else "")
             case Evaluated(round=number):
                 self._add(self.rounds.evaluated(progress))
                 if number == self.rounds.rounds:
-                    self._next("baselines" if self.baselines else "", None)
+                    self._next("baselines" if self.baselines else "")
             case _:
                 pass
 
     def watch(self, taken: int, members: int) -> None:
         """Moves the bar of the round."""
-        self.bars.update(self.now, completed=taken, total=members)
+        self.bars.update(self.now, completed=taken, total=members, count=f"{taken}/{members}")
 
-    def _next(self, what: str, members: int | None) -> None:
-        self.bars.reset(self.now, description=self._padded(what), total=members)
+    def _next(self, what: str) -> None:
+        """Until it is known how far that is, the bar pulses."""
+        self.bars.reset(self.now, description=self._padded(what), total=None, count="", left="")
 
     def _padded(self, what: str) -> str:
         return f"{what:<{self.width}}"
@@ -101,7 +107,7 @@ class Live:
         seconds = timedelta(seconds=int(each * (self.rounds.rounds - round)))
         return f"{seconds} left" if round < self.rounds.rounds else ""
 
-    def _render(self) -> Group:
+    def __rich__(self) -> Group:
         parts = [rounds_table(self.points)] if self.points else []
         return Group(*parts, self.bars) if self.working else Group(*parts)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -11,7 +12,7 @@ from .. import __version__
 from . import console
 from .check import check
 from .init import init
-from .outcome import Code, outcome_of
+from .outcome import Code, Outcome, outcome_of
 from .plan import plan
 from .report import report
 from .run import run
@@ -35,11 +36,17 @@ def main() -> None:
         outcome = outcome_of(error)
         if outcome is None:
             raise
-        console.fail(outcome)
-        sys.exit(outcome.code)
-    if code == Code.INTERRUPTED:
-        console.error("interrupted.")
+        _end(outcome)
+    if code == Code.INTERRUPTED:  # before there was anything to lose
+        _end(Outcome(code=Code.INTERRUPTED, lines=["interrupted."]))
     sys.exit(code)
+
+
+def _end(outcome: Outcome) -> NoReturn:
+    if outcome.code is Code.INTERRUPTED:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience must not cost the last words
+    console.fail(outcome)
+    sys.exit(outcome.code)
 
 
 def _version(wanted: bool) -> None:

@@ -55,7 +55,7 @@ def outcome_of(error: BaseException) -> Outcome | None:
 
 
 def _code(error: BaseException) -> Code | None:
-    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.exc import OperationalError
 
     from ..wire.errors import ClientsFailed, StoreError, TacitError, WorkerLost
 
@@ -66,7 +66,7 @@ def _code(error: BaseException) -> Code | None:
             return Code.USAGE
         case ClientsFailed() | WorkerLost():
             return Code.CLIENTS
-        case StoreError(__cause__=DBAPIError()):  # the disk is full or gone
+        case StoreError(__cause__=OperationalError()):  # the disk is full or gone
             return Code.MACHINE
         case TacitError() | Invalid():
             return Code.INVALID

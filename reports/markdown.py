@@ -19,7 +19,7 @@ def render(records: Records, summary: Summary, figure: str | None) -> str:
         _head(records, summary),
         _run(records.config),
         _population(records, summary),
-        _results(summary),
+        _results(records, summary),
         _curve(summary, figure),
         _clients(records, summary),
         _refusals(summary),
@@ -79,15 +79,28 @@ def _population(records: Records, summary: Summary) -> Iterator[str]:
         yield f"\nRows by {attribute}: {groups}."
 
 
-def _results(summary: Summary) -> Iterator[str]:
+def _results(records: Records, summary: Summary) -> Iterator[str]:
     better = "more is better" if summary.more_is_better else "less is better"
     yield "## Results"
     yield ""
     yield f"In {summary.rate}; {better}. Over clients, each has one vote whatever its size."
     yield ""
     yield from table(*comparison(summary))
+    yield from _absent(records, summary)
     if summary.loss is not None:
         yield f"\nFederated loss over all held-out rows: {number(summary.loss)}."
+
+
+def _absent(records: Records, summary: Summary) -> Iterator[str]:
+    """Baselines that were asked for and are not in the table: what is not finite is refused."""
+    if records.baselines is None:
+        return
+    wanted = records.config.baselines
+    if "pooled" in wanted and summary.pooled_training is None:
+        yield "\nPooled training diverged, so there is nothing to show of it."
+    missing = len(summary.clients) - len(summary.alone)
+    if "alone" in wanted and missing:
+        yield f"\nAlone, {missing} of {len(summary.clients)} clients diverged: they are left out."
 
 
 def _curve(summary: Summary, figure: str | None) -> Iterator[str]:

@@ -15,6 +15,7 @@ from ..server.store import Store
 from ..simulations.baselines import Baselines, load_baselines
 from ..simulations.config import Config
 from ..simulations.run_folder import RunFolder
+from ..wire.errors import StoreError
 from ..wire.messages import Refusal
 from . import population
 from .population import Description
@@ -41,7 +42,14 @@ class Records:
 
 
 def read(folder: RunFolder) -> Records:
-    """Everything that `folder` holds. Raises `StoreError` if no run is there."""
+    """Everything that `folder` holds. Raises `StoreError` if no run is there, or a damaged one."""
+    try:
+        return _read(folder)
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError(f"{folder.path}: a file in it is damaged: {error}; restore it.") from error
+
+
+def _read(folder: RunFolder) -> Records:
     config = folder.read_config()
     events = list(_events(folder.events))
     return Records(

@@ -59,15 +59,16 @@ def same(one: Update, other: Update) -> bool:
 
 
 def test_the_answer_depends_on_the_round_the_seed_and_the_name(tmp_path: Path) -> None:
-    own = client(tmp_path)
-    first = own.answer(ask())
+    steady = Training(batch_size=8).settings()
+    asked, own = replace(ask(), settings=steady), client(tmp_path)
+    first = own.answer(asked)
     own.answer(ask(round=2))
     own.answer(ask(Purpose.ALONE))
-    assert same(own.answer(ask()), first)
-    assert same(client(tmp_path).answer(ask()), first)
-    assert not same(own.answer(ask(round=2)), first)
-    assert not same(own.answer(ask(seed=6)), first)
-    assert not same(client(tmp_path, name="bob").answer(ask()), first)
+    assert same(own.answer(asked), first)
+    assert same(client(tmp_path).answer(asked), first)
+    assert not same(own.answer(replace(asked, round=2)), first)
+    assert not same(own.answer(replace(asked, seed=6)), first)
+    assert not same(client(tmp_path, name="bob").answer(asked), first)
 
 
 def test_the_rate_follows_the_schedule_of_the_whole_run(tmp_path: Path) -> None:

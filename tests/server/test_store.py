@@ -246,7 +246,6 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-sys.path[:0] = sys.argv[2:]
 import numpy as np
 from tacit.server import Committed, Store
 from tacit.strategies import ServerState

@@ -143,6 +143,19 @@ def test_a_first_control_is_the_gradient_that_was_followed(momentum: float) -> N
     np.testing.assert_allclose(control["w"], [1.0], rtol=1e-12)
 
 
+def test_a_control_travels_in_the_dtype_of_its_parameter() -> None:
+    parameters = {"w": np.ones(2, np.float32), "b": np.ones(2)}
+    state, strategy = Scaffold().init(parameters), Scaffold()
+    extras = strategy.extras(state)
+    part, control = strategy.contribute(
+        Fitted(delta=parameters, steps=1, learning_rate=0.1), extras, {}
+    )
+    for name, array in parameters.items():
+        assert state.memory["c"][name].dtype == np.float64
+        assert extras[name].dtype == control[name].dtype == array.dtype
+        assert part[f"control/{name}"].dtype == part[f"delta/{name}"].dtype == array.dtype
+
+
 def test_a_client_that_sat_out_goes_on_from_what_it_remembers(tmp_path: Path) -> None:
     data = shards(diabetes(), CLIENTS)
     states = rounds_of(
