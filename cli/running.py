@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -80,6 +81,7 @@ def execute(attempt: Attempt, form: Format, *, quiet: bool) -> None:
 
     Raises a `TacitError`, OSError, or `Interrupted`.
     """
+    logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())  # what it logs it raises too
     try:
         if attempt.finished:
             console.note(f"{attempt.folder.path} is finished already; this is its result.")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,8 +71,21 @@ def _read(folder: RunFolder) -> Records:
 def _history(folder: RunFolder) -> list[tuple[Committed, Evaluated | None]]:
     if not (folder.path / "store.db").exists():  # opening it would make one
         return []
-    with closing(Store(folder.path)) as store:
+    with _lockable(folder.path) as place, closing(Store(place)) as store:
         return store.history()
+
+
+@contextmanager
+def _lockable(folder: Path) -> Iterator[Path]:
+    """`folder`; where nothing can be written, a copy of the database, for SQLite locks to read."""
+    if os.access(folder, os.W_OK):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="tacit-") as copy:
+        for name in ("store.db", "store.db-wal"):
+            if (folder / name).exists():
+                shutil.copy(folder / name, copy)
+        yield Path(copy)
 
 
 def _events(path: Path) -> Iterator[dict[str, Any]]:

@@ -123,3 +123,14 @@ def test_every_mistake_in_a_configuration_is_said_at_once(tacit: Tacit, wine: Pa
     for said in ("'wrokers': did you mean 'workers'?", "train.epochs", "strategy.kind"):
         assert len([line for line in lines if said in line]) == 1, done.stderr
     assert len(lines) == 3
+
+
+@pytest.mark.parametrize("name", ["store.db", "baselines.json", "config.toml"])
+def test_a_damaged_run_folder_is_said_to_be_one(name: str, tacit: Tacit, wine: Path) -> None:
+    tacit("run", wine, "--out", "out", "--set", 'baselines=["alone"]')
+    (wine.parent / "out" / name).write_text("{ damaged")
+    for command in (["report", "out"], ["run", "--resume", "out"]):
+        done = tacit(*command)
+        assert done.returncode == 3
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("error: out")

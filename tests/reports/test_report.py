@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -129,6 +131,27 @@ def test_a_run_that_is_being_written_can_be_reported(folder: Path) -> None:
     assert not written.summary.finished
     assert written.summary.pooled_training is None
     assert "**Unfinished:** 3 of 3 rounds" in (folder / "report.md").read_text()
+
+
+def test_a_run_on_a_read_only_disk_can_be_reported(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(path.name for path in folder.iterdir())
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setattr(Store, "__init__", refusing(folder, Store.__init__))
+    written = write_report(RunFolder(folder), tmp_path / "page")
+    assert len(written.summary.points) == 3
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def refusing(folder: Path, init: Callable[[Store, Path], None]) -> Callable[[Store, Path], None]:
+    """Opens a store anywhere but in `folder`."""
+
+    def opens(store: Store, place: Path) -> None:
+        assert place != folder
+        init(store, place)
+
+    return opens
 
 
 def test_a_run_that_has_just_begun_can_be_reported(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from contracts.rounds import after, parabola, rounds_of
 from numpy.typing import NDArray
 from tacit.client import Data, Memory, Training
 from tacit.strategies import FedAvg, Fitted, Scaffold, Strategy
+from tacit.wire import Arrays
 
 CLIENTS = {"a": 30, "b": 55, "c": 12, "d": 20}
 ETA, STEPS, SERVER = 0.1, 4, 0.7
@@ -144,7 +145,7 @@ def test_a_first_control_is_the_gradient_that_was_followed(momentum: float) -> N
 
 
 def test_a_control_travels_in_the_dtype_of_its_parameter() -> None:
-    parameters = {"w": np.ones(2, np.float32), "b": np.ones(2)}
+    parameters: Arrays = {"w": np.ones(2, np.float32), "b": np.ones(2)}
     state, strategy = Scaffold().init(parameters), Scaffold()
     extras = strategy.extras(state)
     part, control = strategy.contribute(
