@@ -19,9 +19,7 @@ import numpy as np
 import torch
 from tacit.client import Classification, Data, initial_parameters
 from tacit.models import CNN, MLP
-from tacit.simulations.config import make_config
-from tacit.simulations.dataset import Dataset
-from tacit.simulations.simulate import simulate
+from tacit.simulations import Dataset, make_config, simulate
 from torch import nn
 
 CLIENTS, ROWS, BATCH, RATE = 50, 50, 10, 0.05

@@ -49,8 +49,7 @@ def measure(config: Path) -> dict[str, float]:
 def run_one(config: Path) -> None:
     """Runs `config` here and prints what this process used."""
     from tacit.server import Began, Progress
-    from tacit.simulations.config import read_config
-    from tacit.simulations.simulate import simulate
+    from tacit.simulations import read_config, simulate
 
     start: list[float] = []
 

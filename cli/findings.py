@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..client.trainer import choose_device
-from ..reports.population import Description, describe
 from ..reports.tables import holdings, population_line
 from ..simulations.config import Config
+from ..simulations.description import Description, describe
 from ..simulations.setup import Setup, cautions, make_population, prepare
 from ..wire.errors import TacitError
 from . import console

@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from ..reports import population
 from ..reports.records import read
 from ..reports.summary import summarise
-from ..server.progress import Progress
 from ..simulations.config import Config, read_config
+from ..simulations.run import help_run
+from ..simulations.run import run as run_setup
 from ..simulations.run_folder import RunFolder
 from ..simulations.setup import Setup, cautions, prepare
-from ..simulations.simulate import help_run
-from ..simulations.simulate import run as run_setup
 from ..wire.errors import StoreError, TacitError
 from . import console
 from .display import choose
@@ -107,15 +105,13 @@ def _train(attempt: Attempt, form: Format, *, quiet: bool) -> None:
         help_run(setup, attempt.folder)
         return
     _introduce(attempt, setup, form, quiet=quiet)
-    described = population.describe(setup.population)
     with choose(setup, form, quiet=quiet, done=attempt.done) as display:
-
-        def observe(progress: Progress) -> None:
-            population.save(described, attempt.folder.path)  # at the first event the folder exists
-            display.observe(progress)
-
         run_setup(
-            setup, attempt.folder, resume=attempt.resume, observe=observe, watch=display.watch
+            setup,
+            attempt.folder,
+            resume=attempt.resume,
+            observe=display.observe,
+            watch=display.watch,
         )
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from statistics import mean
 
@@ -15,9 +16,9 @@ from ..server.coordinator import POOLED
 from ..server.progress import Committed
 from ..server.store import Store
 from ..simulations.config import RunSection
+from ..simulations.run import transport, worker_count
 from ..simulations.run_folder import RunFolder
 from ..simulations.setup import Setup
-from ..simulations.simulate import transport, worker_count
 from ..wire.messages import Instruction, Purpose
 from ..wire.transport import Transport
 from .sizes import first_instruction
@@ -132,12 +133,16 @@ def _evaluation(setup: Setup, carrier: Transport) -> float:
 def _commit(setup: Setup, folder: Path) -> float:
     """Storing one round on disk."""
     state = setup.config.strategy.init(setup.initial)
+    numbers = count(1)
     with closing(Store(folder)) as store:
 
         def commit() -> None:
-            store.begin(1)
-            record = Committed(round=1, cohort=0, admitted=0, refused=0, training={}, seconds=0.0)
-            store.commit(replace(state, round=1), record)
+            round = next(numbers)
+            store.begin(round)
+            record = Committed(
+                round=round, cohort=0, admitted=0, refused=0, training={}, seconds=0.0
+            )
+            store.commit(replace(state, round=round), record)
 
         return _best(commit)
 

@@ -54,7 +54,8 @@ class Client:
             self._rng(instruction),
         )
         contribution, remembered = self.strategy.contribute(fitted, instruction.extras, memory)
-        self.memory.write(self.name, instruction.round, remembered)
+        if all(np.all(np.isfinite(array)) for array in remembered.values()):
+            self.memory.write(self.name, instruction.round, remembered)  # NaN would stay for good
         return Update(
             client=self.name,
             round=instruction.round,

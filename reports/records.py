@@ -17,11 +17,10 @@ from ..server.progress import Committed, Evaluated
 from ..server.store import Store
 from ..simulations.baselines import Baselines, load_baselines
 from ..simulations.config import Config
+from ..simulations.description import Description, from_json
 from ..simulations.run_folder import RunFolder
 from ..wire.errors import StoreError
 from ..wire.messages import Refusal
-from . import population
-from .population import Description
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +60,7 @@ def _read(folder: RunFolder) -> Records:
         history=_history(folder),
         baselines=load_baselines(folder.baselines),
         refusals=_refusals(events),
-        population=population.load(folder.path),
+        population=_population(folder),
         environment=_environment(folder.path / "environment.json"),
         digest=_digest(folder.model),
         started=next((e["time"] for e in events if e["event"] == "started"), None),
@@ -119,3 +118,8 @@ def _environment(path: Path) -> dict[str, Any]:
 def _digest(model: Path) -> str | None:
     """The file holds the encoded parameters, so its digest is theirs."""
     return hashlib.sha256(model.read_bytes()).hexdigest() if model.exists() else None
+
+
+def _population(folder: RunFolder) -> Description | None:
+    path = folder.population
+    return from_json(path.read_text()) if path.exists() else None

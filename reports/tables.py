@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from ..simulations.config import Config
-from .population import Description
+from ..simulations.description import Description
 from .summary import Scores, Summary
 
 

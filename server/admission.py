@@ -10,11 +10,12 @@ import numpy as np
 from ..privacy.mechanism import Mechanism
 from ..strategies.strategy import Fitted, Strategy
 from ..wire.fold import Fold
-from ..wire.messages import Arrays, Instruction, Purpose, Receipt, Refusal, Update
+from ..wire.messages import EXAMPLES, Arrays, Instruction, Purpose, Receipt, Refusal, Update
 from ..wire.transport import Receive
 
 MOST = 2**53
 """The most rows that a client may claim; exact in float64."""
+MOST_STATISTICS = 64
 MOST_STATISTIC = 1e300
 """The largest statistic let in, so that a sum of them is finite."""
 
@@ -86,6 +87,10 @@ class Gate:
             return "too many rows: more than anyone has"
         if update.examples < (1 if self.expected else 0):
             return "no rows: an update must rest on at least one"
+        if len(update.statistics) > MOST_STATISTICS:
+            return f"too many statistics: more than {MOST_STATISTICS}"
+        if update.statistics.get(EXAMPLES, update.examples) != update.examples:
+            return "statistics of other rows: they count more or fewer than the update"
         if not all(abs(value) <= MOST_STATISTIC for value in update.statistics.values()):
             return "not finite: the statistics hold NaN or infinity"
         return self._array_objection(update.contribution)

@@ -68,9 +68,15 @@ class Store:
             _metadata.create_all(connection)
 
     def begin(self, round: int) -> None:
-        """Makes the plan of `round` durable; a round that was begun before is begun again."""
+        """Makes the plan of `round` durable; a round that was begun before is begun again.
+
+        Raises `StoreError` if the round is committed already.
+        """
+        this = _rounds.c.round == round
         with self._transaction() as connection:
-            connection.execute(_rounds.delete().where(_rounds.c.round == round))
+            connection.execute(_rounds.delete().where(this, _rounds.c.committed.is_(None)))
+            if connection.execute(sql.select(_rounds.c.round).where(this)).first():
+                raise StoreError(f"Round {round} is committed already; it cannot begin again.")
             connection.execute(_rounds.insert().values(round=round))
 
     def commit(self, state: ServerState, record: Committed) -> None:

@@ -1,5 +1,16 @@
-"""Simulation: a configuration, a population and worker processes in; a result out.
+"""Simulation: a configuration, a population and worker processes in; a result out."""
 
-`from tacit.simulations.simulate import simulate` and `from tacit.simulations.config import Config`
-are where to start.
-"""
+from .config import Config, ConfigError, make_config, read_config
+from .dataset import DataError, Dataset
+from .run import Result, simulate
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "DataError",
+    "Dataset",
+    "Result",
+    "make_config",
+    "read_config",
+    "simulate",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..fairness.statistics import headline, rates
@@ -21,13 +21,15 @@ class Baselines:
 
     `pooled` is one model trained on all train rows and measured on the pooled test rows (empty if
     it was not asked for). `alone` is each client's own model, measured on the client's own rows.
+    `refused` says why a result is missing, by client: as a rule because training diverged.
     """
 
     pooled: Statistics
     alone: Mapping[str, Statistics]
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     def mean_alone(self) -> tuple[str, float] | None:
-        """The headline rate of the lone models, averaged over clients; None without any."""
+        """The headline rate of the lone models, averaged over those clients that were not refused."""
         by_client = [rates(counts) for counts in self.alone.values()]
         if not by_client:
             return None
@@ -58,7 +60,8 @@ def train_baselines(
         message = f"Training {first.client!r} alone failed: {first.error}"
         raise ClientsFailed(0, message, fold.failures)
     found = {receipt.client: receipt.statistics for receipt in fold.receipts}
-    return Baselines(pooled=found.pop(POOLED, {}), alone=found)
+    refused = {refusal.client: refusal.reason for refusal in fold.refusals}
+    return Baselines(pooled=found.pop(POOLED, {}), alone=found, refused=refused)
 
 
 def save_baselines(path: Path, baselines: Baselines) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..client.training import Device, Training
 from ..privacy.mean import Mean
@@ -80,7 +80,7 @@ class DataSection(Section):
     """Whose rows: a data set by `name`, or a `path` to a .csv or .npz file of your own."""
 
     name: str | None = None
-    path: Path | None = None
+    path: Annotated[Path, AfterValidator(Path.absolute)] | None = None
     target: str | None = None
     owner: str | None = None
     groups: tuple[str, ...] = ()

@@ -106,8 +106,9 @@ def spawned(job: Job, workers: int, device: str) -> Iterator[Engine]:
         for rank in range(1, workers + 1)
     ]
     try:
-        for process in processes:
-            process.start()
+        with _interrupts_ignored():
+            for process in processes:
+                process.start()
         while store.add("ready", 0) < workers:
             alive(processes)
             time.sleep(0.01)
@@ -121,9 +122,11 @@ def spawned(job: Job, workers: int, device: str) -> Iterator[Engine]:
         for process in processes:
             process.join(timeout=10)
     finally:
-        for process in processes:
+        for process in processes:  # all of them, before the next can say that one is gone
             if process.is_alive():
                 process.kill()
+        for process in processes:
+            if process.pid is not None:
                 process.join()
         if dist.is_initialized():
             dist.destroy_process_group()
@@ -202,7 +205,7 @@ def _obituary(process: SpawnProcess) -> str:
 def _spawned_worker(
     job: Job, rows: SharedData, device: str, rank: int, workers: int, port: int
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the coordinator
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as Ctrl-C, it is for the coordinator
     threading.Thread(target=_die_with_parent, daemon=True).start()
     torch.set_num_threads(1)  # as many threads as workers, and the same bits for any number of them
     job = replace(job, population=replace(job.population, data=rows.view()))
@@ -212,6 +215,19 @@ def _spawned_worker(
     dist.init_process_group("gloo", store=store, rank=rank, world_size=workers + 1, timeout=FOREVER)
     work(job, nth_device(device, rank - 1), store)
     leave()
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes that are started within it ignore Ctrl-C from their first moment on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def leave() -> NoReturn:

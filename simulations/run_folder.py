@@ -22,11 +22,12 @@ from ..wire.durable import write_durably
 from ..wire.errors import StoreError
 from ..wire.messages import Arrays
 from .config import Config, read_config
+from .description import Description, to_json
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where a run keeps everything: `path` can be moved, copied, and resumed anywhere."""
+    """Where a run keeps everything but its data: `path` can be moved and copied, and resumed there."""
 
     path: Path
 
@@ -34,6 +35,11 @@ class RunFolder:
     def config(self) -> Path:
         """The configuration with every default spelled out."""
         return self.path / "config.toml"
+
+    @property
+    def population(self) -> Path:
+        """Who took part: rows and classes of each client, in numbers."""
+        return self.path / "population.json"
 
     @property
     def events(self) -> Path:
@@ -55,7 +61,7 @@ class RunFolder:
         """What pooled and lone training reached."""
         return self.path / "baselines.json"
 
-    def create(self, config: Config) -> None:
+    def create(self, config: Config, population: Description) -> None:
         """Starts a new run here. Raises `StoreError` if one is here already."""
         if self.config.exists():
             raise StoreError(
@@ -63,6 +69,7 @@ class RunFolder:
                 "another folder with --out."
             )
         write_durably(self.path / "environment.json", json.dumps(environment(), indent=2).encode())
+        write_durably(self.population, to_json(population).encode())
         write_durably(self.config, config.to_toml().encode())
 
     def read_config(self) -> Config:

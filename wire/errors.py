@@ -36,6 +36,10 @@ class ClientsFailed(TacitError):
     """Clients raised, or none could be admitted, in round `round`."""
 
     def __init__(self, round: int, message: str, failures: Sequence[Failure] = ()) -> None:
-        super().__init__(message)
+        super().__init__(round, message, tuple(failures))
         self.round = round
+        self.message = message
         self.failures = tuple(failures)
+
+    def __str__(self) -> str:
+        return self.message

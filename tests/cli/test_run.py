@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tacit.simulations.config import read_config
-from tacit.simulations.simulate import simulate
+from tacit.simulations.run import simulate
 
 Tacit = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tacit.simulations.config import read_config
-from tacit.simulations.simulate import simulate
+from tacit.simulations.run import simulate
 
 Tacit = Callable[..., "subprocess.CompletedProcess[str]"]
 

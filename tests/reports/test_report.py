@@ -13,15 +13,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tacit.reports import population
-from tacit.reports.records import read
 from tacit.reports.write import write_report
 from tacit.server.progress import Committed
 from tacit.server.store import Store
 from tacit.simulations.config import make_config
+from tacit.simulations.description import describe
+from tacit.simulations.run import Result, simulate
 from tacit.simulations.run_folder import RunFolder
 from tacit.simulations.setup import prepare
-from tacit.simulations.simulate import Result, simulate
 from tacit.wire.errors import StoreError
 
 CONFIG = {
@@ -39,7 +38,6 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     folder = tmp_path_factory.mktemp("runs") / "finished"
     config = make_config(CONFIG)
     result = simulate(config, folder=folder)
-    population.save(population.describe(prepare(config).population), folder)
     return folder, result
 
 
@@ -156,7 +154,8 @@ def refusing(folder: Path, init: Callable[[Store, Path], None]) -> Callable[[Sto
 
 def test_a_run_that_has_just_begun_can_be_reported(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    folder.create(make_config(CONFIG))
+    config = make_config(CONFIG)
+    folder.create(config, describe(prepare(config).population))
     written = write_report(folder)
     assert written.missing == "There is no learning curve: nothing was measured."
     assert not (folder.path / "store.db").exists()
@@ -186,19 +185,3 @@ def test_there_is_no_report_on_nothing_and_nothing_is_left_there(tmp_path: Path)
     with pytest.raises(StoreError, match="holds no run"):
         write_report(RunFolder(tmp_path / "nothing"))
     assert not (tmp_path / "nothing").exists()
-
-
-@pytest.mark.parametrize("change", ["held_out=0.2", "standardise='client'", "held_out=0.0"])
-def test_a_description_counts_every_row_once(change: str) -> None:
-    described = population.describe(prepare(make_config(CONFIG, [f"data.{change}"])).population)
-    assert described.official == 0
-    assert described.rows == 569
-
-
-def test_a_description_is_read_back_as_it_was_and_never_replaced(folder: Path) -> None:
-    described = read(RunFolder(folder)).population
-    assert described is not None
-    other = population.describe(prepare(make_config(CONFIG, ["seed=1"])).population)
-    assert other != described
-    population.save(other, folder)
-    assert read(RunFolder(folder)).population == described

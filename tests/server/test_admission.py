@@ -122,6 +122,14 @@ def hostile(update: Update) -> dict[str, tuple[Update, str]]:
         "just too large": (spoiled(update, 2.0**30 / 3 / 5 * 1.01), "too large"),
         "without rows": (replace(update, examples=0), "no rows"),
         "with less than no rows": (replace(update, examples=-5), "no rows"),
+        "counting other rows": (
+            replace(update, statistics={"examples": -100.0, "loss": 1.5}),
+            "statistics of other rows",
+        ),
+        "counting everything": (
+            replace(update, statistics={f"x{i}": 0.0 for i in range(100_000)}),
+            "too many statistics",
+        ),
         "with every row there is": (replace(update, examples=10**400), "too many rows"),
         "with NaN rows": (replace(update, examples=math.nan), "too many rows"),  # type: ignore[arg-type]
     }
@@ -231,7 +239,7 @@ def test_an_evaluation_brings_counts_and_no_arrays(purpose: Purpose) -> None:
         instruction(strategy, purpose), MEMBERS
     )
     fold = Fold()
-    gate(fold, replace(honest(strategy), contribution={}, examples=0))
+    gate(fold, replace(honest(strategy, examples=0), contribution={}))
     gate(fold, honest(strategy, "ann"))
     assert [receipt.client for receipt in fold.receipts] == ["bob"]
     assert fold.refusals[0].client == "ann"

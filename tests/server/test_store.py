@@ -294,3 +294,10 @@ def test_a_copied_folder_is_the_same_store(store: Store, tmp_path: Path) -> None
     copy = Store(tmp_path / "copy")
     assert_same(copy.latest(), state(2))
     copy.close()
+
+
+def test_a_committed_round_cannot_begin_again(store: Store) -> None:
+    store.commit(state(1), record(1))
+    with pytest.raises(StoreError, match="Round 1 is committed already"):
+        store.begin(1)
+    assert_same(store.latest(), state(1))

@@ -16,9 +16,9 @@ import pytest
 import torch
 from tacit.server import Coordinator, Store
 from tacit.simulations.config import Config, make_config
+from tacit.simulations.run import in_process, make_job, parameter_digest, run, simulate
 from tacit.simulations.run_folder import RunFolder
 from tacit.simulations.setup import prepare
-from tacit.simulations.simulate import in_process, make_job, parameter_digest, run, simulate
 from tacit.wire import Fold, Instruction, Transport
 
 torch.set_num_threads(1)  # processes are forked below, which threads would not survive

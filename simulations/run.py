@@ -26,6 +26,7 @@ from ..wire.transport import InMemory, Transport
 from .baselines import Baselines, load_baselines, save_baselines, train_baselines
 from .config import Config
 from .dataset import Dataset
+from .description import describe
 from .engine import Watch, assist, coordinating, spawned, torchrun_rank
 from .run_folder import RunFolder
 from .setup import Setup, prepare
@@ -117,7 +118,7 @@ def run(
     """Runs `setup` in `folder`; with `resume`, goes on from what is there."""
     with folder.locked():
         if not resume:
-            folder.create(setup.config)
+            folder.create(setup.config, describe(setup.population))
         folder.log("resumed" if resume else "started", fingerprint=setup.config.fingerprint())
         with closing(Store(folder.path)) as store, transport(setup, folder, watch) as carrier:
             state = _coordinator(setup, folder, store, carrier, observe).run(setup.initial)

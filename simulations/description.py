@@ -5,15 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ..simulations.population import Population, Split
-from ..wire.durable import write_durably
-
-NAME = "population.json"
+from .population import Population, Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,19 +54,14 @@ def describe(population: Population) -> Description:
     )
 
 
-def save(description: Description, folder: Path) -> None:
-    """Writes it where `load` finds it, unless something is there already."""
-    if not (folder / NAME).exists():
-        write_durably(folder / NAME, json.dumps(asdict(description)).encode())
+def to_json(description: Description) -> str:
+    """What `from_json` reads."""
+    return json.dumps(asdict(description))
 
 
-def load(folder: Path) -> Description | None:
-    """What was saved, or None."""
-    path = folder / NAME
-    return _read(json.loads(path.read_text())) if path.exists() else None
-
-
-def _read(table: Mapping[str, Any]) -> Description:
+def from_json(text: str) -> Description:
+    """The description that `to_json` wrote."""
+    table = json.loads(text)
     clients = {name: Holdings(**own) for name, own in table["clients"].items()}
     return Description(**{**table, "shape": tuple(table["shape"]), "clients": clients})
 
