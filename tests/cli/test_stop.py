@@ -35,6 +35,11 @@ def digest(wine: Path) -> str:
     return simulate(read_config(wine, ["rounds=60"])).digest
 
 
+def heed_interrupts() -> None:
+    """A shell starts a background job with SIGINT ignored, and a child inherits that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_says_how_to_go_on_and_ends_in_the_same_bits(
     stop: signal.Signals, wine: Path, tacit: Tacit, clean: dict[str, str]
@@ -49,6 +54,7 @@ def test_a_stopped_run_says_how_to_go_on_and_ends_in_the_same_bits(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=heed_interrupts,
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
