@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -60,7 +61,7 @@ def prepare(config: Config, task: Task | None = None, dataset: Dataset | None = 
     """
     population = make_population(config, dataset)
     task = task or make_task(config, population)
-    _try_device(config)
+    _try_machine(config)
     initial = _try_task(config, task, population)
     try:
         config.sampler.participation(len(population.clients))
@@ -148,7 +149,14 @@ def cautions(setup: Setup) -> Iterator[str]:
         )
 
 
-def _try_device(config: Config) -> None:
+def _try_machine(config: Config) -> None:
+    cores = os.cpu_count() or 1
+    most = max(16, 4 * cores)
+    if (config.run.workers or 0) > most:
+        raise ConfigError(
+            f"run.workers: {config.run.workers} processes on {cores} cores would wait for each "
+            f"other and fill the memory; use at most {most}."
+        )
     try:
         choose_device(config.run.device)
     except ValueError as error:
