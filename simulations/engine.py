@@ -198,7 +198,7 @@ def _obituary(process: SpawnProcess) -> str:
         )
     return (
         f"Worker process {process.pid} ended with code {code}; see above. A script that calls "
-        'simulate() must do so under `if __name__ == "__main__":`.'
+        'simulate() must do so under `if __name__ == "__main__":`; a notebook can use run.workers=0.'
     )
 
 
