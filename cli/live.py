@@ -13,6 +13,7 @@ from rich.console import Group
 from rich.live import Live as Screen
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from ..reports.summary import Point, Scores
 from ..reports.tables import number
@@ -131,7 +132,7 @@ def rounds_table(points: deque[Point]) -> Table:
             number(point.training_loss),
             number(found.rows),
             *([number(found.pooled)] if pooled else []),
-            worst,
+            Text(worst),  # a client's name is not markup
             f"[yellow]{point.refused}[/]" if point.refused else "0",
             f"{point.seconds:.2f}",
         )

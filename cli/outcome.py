@@ -66,7 +66,7 @@ def _code(error: BaseException) -> Code | None:
             return Code.USAGE
         case ClientsFailed() | WorkerLost():
             return Code.CLIENTS
-        case StoreError(__cause__=OperationalError()):  # the disk is full or gone
+        case StoreError(__cause__=OperationalError() | OSError()):  # the disk is full or gone
             return Code.MACHINE
         case TacitError() | Invalid():
             return Code.INVALID

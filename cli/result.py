@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from ..reports.records import Records
 from ..reports.summary import Summary
@@ -75,7 +76,7 @@ def side_by_side(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     for index, name in enumerate(head):
         table.add_column(name, justify="right" if index else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # a client's name is not markup
     return table
 
 

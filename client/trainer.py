@@ -116,6 +116,7 @@ class Plain:
                 outputs = self.model(inputs)
                 counts = self.task.statistics(outputs, targets)
                 batch = {"loss": self.task.loss(outputs, targets).sum(), **counts}
+                batch.pop(EXAMPLES, None)  # counted above, whatever the task says
                 for name, value in batch.items():
                     sums[name] = sums.get(name, 0.0) + float(value)
         return sums
@@ -242,7 +243,7 @@ def seeded(rng: np.random.Generator, device: torch.device) -> Iterator[None]:
     generators = [torch.default_generator]
     if device.type == "cuda":
         torch.cuda.init()
-        generators.append(torch.cuda.default_generators[torch.cuda.current_device()])
+        generators.append(torch.cuda.default_generators[device.index or 0])
     states = [generator.get_state() for generator in generators]
     seed = int(rng.integers(2**63))
     try:

@@ -20,7 +20,8 @@ class Training:
     The learning rate of round t of T follows `schedule`: constant; cosine to 0; linear to 0; or
     times `decay` every `decay_every` rounds. `momentum` is SGD's and RMSprop's. `weight_decay` is
     the optimizer's own (decoupled in AdamW); `l1` and `l2` are added to the loss as l1 ‖w‖₁ and
-    l2/2 ‖w‖². `clip` bounds the L2 norm of the batch gradient. `label_smoothing` is for classes.
+    l2/2 ‖w‖². `clip` bounds the L2 norm of each step's gradient, with penalties and corrections.
+    `label_smoothing` is for classes.
 
     >>> Training(learning_rate=0.1, schedule="linear").rate(round=6, rounds=10)
     0.05

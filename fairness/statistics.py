@@ -35,7 +35,7 @@ def rates(statistics: Statistics) -> dict[str, float]:
     if "correct" in means:
         means["accuracy"] = means.pop("correct")
     if "squared_error" in means:
-        error = means.pop("squared_error")
+        error = max(means.pop("squared_error"), 0.0)
         means["rmse"] = math.sqrt(error)
         mean, square = means.pop("target", None), means.pop("target_squared", None)
         if mean is not None and square is not None and square > mean**2:
@@ -82,5 +82,5 @@ def spread(clients: Mapping[str, Statistics]) -> Spread | None:
     pick = min if more_is_better else max
     client = pick(sorted(values), key=lambda name: values[name])
     mean = sum(values.values()) / len(values)
-    deviation = math.sqrt(sum((value - mean) ** 2 for value in values.values()) / len(values))
+    deviation = math.hypot(*(value - mean for value in values.values())) / math.sqrt(len(values))
     return Spread(rate=rate, worst=values[client], client=client, mean=mean, deviation=deviation)

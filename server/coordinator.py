@@ -133,7 +133,8 @@ class Coordinator:
             raise ClientsFailed(
                 instruction.round,
                 f"{len(fold.failures)} of {len(members)} clients failed in round "
-                f"{instruction.round}; the first is {first.client!r}: {first.error}",
+                f"{instruction.round}; the first is {first.client!r}: "
+                f"{' '.join(first.error.split())}",
                 fold.failures,
             )
         if members and not fold.receipts:

@@ -55,7 +55,9 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{folder} cannot be made: {error}.") from error
-        self._engine = sql.create_engine(f"sqlite:///{folder / 'store.db'}", poolclass=NullPool)
+        self._engine = sql.create_engine(
+            sql.URL.create("sqlite", database=str(folder / "store.db")), poolclass=NullPool
+        )
         sql.event.listen(self._engine, "connect", _make_durable)
         with self._transaction() as connection:
             tables = set(sql.inspect(connection).get_table_names())

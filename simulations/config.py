@@ -87,7 +87,7 @@ class DataSection(Section):
     classes: Annotated[int | None, Field(ge=0)] = None
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.2
     standardise: Standardise = "pooled"
-    split_seed: int | None = None
+    split_seed: Annotated[int | None, Field(ge=0, lt=2**32)] = None
 
     @model_validator(mode="after")
     def _names_one_source(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -24,7 +25,8 @@ class Holdings:
 class Description:
     """A population in numbers. `official` counts test rows that belong to no client.
 
-    `groups` gives the number of rows of each group of each sensitive attribute.
+    `groups` gives the number of rows of each group of each sensitive attribute. `digest` is SHA-256
+    over all rows and who holds them.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Description:
     official: int
     groups: Mapping[str, Mapping[str, int]]
     clients: Mapping[str, Holdings]
+    digest: str
 
     @property
     def rows(self) -> int:
@@ -51,6 +54,7 @@ def describe(population: Population) -> Description:
         official=_official(population, last),
         groups={name: _group_sizes(population, name, last) for name in population.group_names},
         clients={name: _holdings(population, split) for name, split in clients.items()},
+        digest=_digest(population),
     )
 
 
@@ -64,6 +68,14 @@ def from_json(text: str) -> Description:
     table = json.loads(text)
     clients = {name: Holdings(**own) for name, own in table["clients"].items()}
     return Description(**{**table, "shape": tuple(table["shape"]), "clients": clients})
+
+
+def _digest(population: Population) -> str:
+    found = hashlib.sha256(repr((population.clients, population.pooled)).encode())
+    for array in (population.data.features, population.data.targets):
+        found.update(f"{array.dtype}{array.shape}".encode())
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
 
 
 def _holdings(population: Population, split: Split) -> Holdings:

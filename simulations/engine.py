@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -36,7 +37,7 @@ from .worker import (
     work,
 )
 
-FOREVER = timedelta(days=30)  # training may take days; a lost process is noticed by its connection
+FOREVER = timedelta(days=30)  # training may take days
 Watch = Callable[[int, int], None]
 
 
@@ -45,7 +46,7 @@ class Engine:
     """The transport over the workers of the default process group, of which this is rank 0.
 
     `watch` is told how many members of a cohort were taken up, and of how many.
-    Raises `WorkerLost` as soon as a worker process of this machine ends.
+    Raises `WorkerLost` soon after a worker process of this machine ended.
     """
 
     job: Job
@@ -93,7 +94,12 @@ class Engine:
 @contextmanager
 def spawned(job: Job, workers: int, device: str) -> Iterator[Engine]:
     """An engine over `workers` new processes of this machine, which are gone when it is left."""
-    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=FOREVER)
+    if dist.is_initialized():
+        raise WorkerLost(
+            "This process is in a torch.distributed group already; leave it first, or use "
+            "run.workers=0."
+        )
+    store = _loopback_store()
     rows = SharedData.of(job.population.data)
     bare = replace(job, population=replace(job.population, data=job.population.data.rows(slice(0))))
     context = multiprocessing.get_context("spawn")
@@ -130,6 +136,23 @@ def spawned(job: Job, workers: int, device: str) -> Iterator[Engine]:
                 process.join()
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _loopback_store() -> TCPStore:
+    """A store that only this machine can reach: left to itself, it listens on every interface."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    port = listener.getsockname()[1]
+    return TCPStore(
+        "127.0.0.1",
+        port,
+        is_master=True,
+        wait_for_workers=False,
+        timeout=FOREVER,
+        master_listen_fd=listener.detach(),
+        use_libuv=True,
+    )
 
 
 def torchrun_rank() -> int | None:

@@ -22,6 +22,7 @@ from .suggest import unknown
 Arrays = Mapping[str, NDArray[Any]]
 
 MOST_GROUPS = 64
+EXACT = 2**53  # the whole numbers that a float64 tells apart
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -92,12 +93,18 @@ def _dataset(path: Path, arrays: Arrays, classes: int | None) -> Dataset:
             groups={name: codes for name, (codes, _) in coded.items()},
         ),
         classes=classes,
-        test=arrays["test"].astype(bool) if "test" in arrays else np.zeros(len(features), bool),
+        test=_test(path, arrays["test"]) if "test" in arrays else np.zeros(len(features), bool),
         owner=owner[0] if owner else None,
         owners=owner[1] if owner else (),
         group_names={name: names for name, (_, names) in coded.items()},
         tabular=features.ndim == 2 and features.dtype == np.float32,
     )
+
+
+def _test(path: Path, marks: NDArray[Any]) -> NDArray[np.bool_]:
+    if marks.dtype.kind not in "biu" or not np.all((marks == 0) | (marks == 1)):
+        raise DataError(f"{path}: expected test to hold true and false, or 1 and 0.")
+    return marks.astype(bool)
 
 
 def _from_csv(
@@ -182,6 +189,13 @@ def _labels(path: Path, name: str, cells: Sequence[str]) -> NDArray[Any]:
             f"{path}, row {wrong[0] + 2}, column {name!r} holds {cells[wrong[0]]!r}: expected whole"
             " numbers or words; for regression set classes = 0."
         )
+    padded = any(
+        cell.lstrip("-")[:1] == "0" and cell.lstrip("-").isdigit() for cell in set(cells) - {"0"}
+    )
+    if padded or not np.all(
+        np.abs(numbers) < EXACT
+    ):  # 007 is not 7, and a float would merge large ones
+        return np.array(cells)
     return numbers.astype(np.int64)
 
 

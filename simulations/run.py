@@ -89,7 +89,7 @@ def simulate(
     """Runs `config` to its end in a new folder, or in a temporary one.
 
     `task` and `dataset` go before those that `config` names. `observe` is told what happened,
-    `watch` how far a round is. Raises a `TacitError`; Ctrl-C leaves a folder that can be resumed.
+    `watch` how far a round is. Raises a `TacitError`; after Ctrl-C a `folder` can be resumed.
 
     >>> config = Config(
     ...     rounds=2,
@@ -117,7 +117,9 @@ def run(
 ) -> Result:
     """Runs `setup` in `folder`; with `resume`, goes on from what is there."""
     with folder.locked():
-        if not resume:
+        if resume:
+            folder.check(describe(setup.population))
+        else:
             folder.create(setup.config, describe(setup.population))
         folder.log("resumed" if resume else "started", fingerprint=setup.config.fingerprint())
         with closing(Store(folder.path)) as store, transport(setup, folder, watch) as carrier:
@@ -198,7 +200,7 @@ def make_job(setup: Setup, folder: RunFolder) -> Job:
 def worker_count(setup: Setup) -> int:
     """How many worker processes the run has on this machine; 0 for none beside this one."""
     wanted = setup.config.run.workers
-    return min(os.cpu_count() or 1, len(setup.clients)) if wanted is None else wanted
+    return min(len(os.sched_getaffinity(0)), len(setup.clients)) if wanted is None else wanted
 
 
 def in_process(job: Job, device: str) -> InMemory:

@@ -22,7 +22,7 @@ from ..wire.durable import write_durably
 from ..wire.errors import StoreError
 from ..wire.messages import Arrays
 from .config import Config, read_config
-from .description import Description, to_json
+from .description import Description, from_json, to_json
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,16 @@ class RunFolder:
         write_durably(self.population, to_json(population).encode())
         write_durably(self.config, config.to_toml().encode())
 
+    def check(self, population: Description) -> None:
+        """Raises `StoreError` unless the run that is here began with this population."""
+        if self.population.exists():
+            began = from_json(self.population.read_text())
+            if began.digest != population.digest:
+                raise StoreError(
+                    f"{self.path} began with other rows: the data has changed since; bring it back, "
+                    "or start a new run."
+                )
+
     def read_config(self) -> Config:
         """The configuration of the run that is here. Raises `StoreError` if there is none."""
         if not self.config.exists():
@@ -103,7 +113,7 @@ class RunFolder:
             file.write(line.encode() + b"\n")
 
     def observe(self, progress: Progress) -> None:
-        """Logs what a coordinator says: public facts only, no client's statistics, no traceback."""
+        """Logs what a coordinator says: who and when, but no client's statistics and no traceback."""
         match progress:
             case Began(round=number, cohort=cohort):
                 self.log("round_began", round=number, cohort=cohort)

@@ -17,6 +17,7 @@ from torch import nn
 from ..client.task import Classification, Regression, Task
 from ..client.trainer import choose_device, floating, initial_parameters
 from ..server.coordinator import POOLED
+from ..strategies.scaffold import Scaffold
 from ..wire.arrays import encode
 from ..wire.errors import CodecError
 from ..wire.messages import Arrays
@@ -60,6 +61,11 @@ def prepare(config: Config, task: Task | None = None, dataset: Dataset | None = 
     Raises `ConfigError` or `DataError` for whatever would make the run fail.
     """
     population = make_population(config, dataset)
+    if isinstance(config.strategy, Scaffold) and config.train.optimizer != "sgd":
+        raise ConfigError(
+            f"strategy: SCAFFOLD's control variates are gradients only after SGD steps, not after "
+            f'{config.train.optimizer}; set train.optimizer = "sgd".'
+        )
     task = task or make_task(config, population)
     _try_machine(config)
     initial = _try_task(config, task, population)
@@ -165,8 +171,9 @@ def _try_machine(config: Config) -> None:
 
 def _try_task(config: Config, task: Task, population: Population) -> Arrays:
     """The initial parameters, after one batch has been through the model, the loss and back."""
-    first = next(iter(population.clients.values())).train
-    rows = population.data.rows(slice(first.start, min(first.stop, first.start + PROBE_ROWS)))
+    train = population.data.rows(population.pooled.train)
+    extremes = [int(train.targets.reshape(len(train), -1).max(1).argmax())]
+    rows = train.rows(np.array([*range(min(PROBE_ROWS - 1, len(train))), *extremes]))
     shape, targets = rows.features.shape[1:], torch.tensor(rows.targets)
     try:
         initial = initial_parameters(task, config.seed)

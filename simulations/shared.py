@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from ..client.data import Data
+from .dataset import DataError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +24,18 @@ class SharedData:
 
     @classmethod
     def of(cls, data: Data) -> SharedData:
-        """A copy of `data` in shared memory."""
-        return cls(
-            features=torch.tensor(data.features).share_memory_(),
-            targets=torch.tensor(data.targets).share_memory_(),
-            groups={name: torch.tensor(g).share_memory_() for name, g in data.groups.items()},
-        )
+        """A copy of `data` in shared memory. Raises `DataError` if there is too little of it."""
+        try:
+            return cls(
+                features=torch.tensor(data.features).share_memory_(),
+                targets=torch.tensor(data.targets).share_memory_(),
+                groups={name: torch.tensor(g).share_memory_() for name, g in data.groups.items()},
+            )
+        except RuntimeError as error:
+            raise DataError(
+                f"The rows do not fit into shared memory ({str(error).splitlines()[0]}): enlarge "
+                "/dev/shm (a container's --shm-size), or use run.workers=0."
+            ) from error
 
     def view(self) -> Data:
         """The same rows as arrays: views of the shared memory."""

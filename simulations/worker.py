@@ -74,7 +74,7 @@ class Job:
         )
 
     def rows(self, name: str) -> int:
-        """How many rows the client trains on, or for the pooled holder, measures."""
+        """How many rows the client trains on."""
         split = self.population.pooled if name == POOLED else self.population.clients[name]
         return int(split.train.stop - split.train.start)
 

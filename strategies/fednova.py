@@ -16,6 +16,9 @@ from ..wire.messages import Arrays, named, part
 from .checks import positive
 from .strategy import Delta, Fitted, Released, ServerState
 
+NORM_UNIT = 2.0**-16
+"""‖a‖₁ is contributed in this unit: times a client's rows, it has to fit into an exact sum."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FedNova(Delta):
@@ -41,11 +44,11 @@ class FedNova(Delta):
         """The change per accumulated gradient, and how much was accumulated."""
         norm = accumulated(fitted.steps, fitted.momentum)
         direction = {k: d / norm for k, d in fitted.delta.items()}
-        return {**named("direction", direction), "norm": np.array(norm)}, {}
+        return {**named("direction", direction), "norm": np.array(norm * NORM_UNIT)}, {}
 
     def step(self, state: ServerState, released: Released) -> ServerState:
         """x ← x + η τ_eff Σ pᵢ Δᵢ/‖aᵢ‖₁."""
-        tau = float(released.mean["norm"])
+        tau = float(released.mean["norm"]) / NORM_UNIT
         direction = part("direction", released.mean)
         return state.moved({k: self.learning_rate * tau * d for k, d in direction.items()})
 
