@@ -1,3 +1,3 @@
-"""tacit: federated learning that says exactly what privacy it cost and whom it serves."""
+"""tacit: one model across many parties whose data stays with them."""
 
 __version__ = "0.1.0"

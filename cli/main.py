@@ -61,4 +61,4 @@ def _tacit(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which tacit.")
     ] = False,
 ) -> None:
-    """Federated learning that says exactly what privacy it cost and whom it serves."""
+    """One model across many parties whose data stays with them, beside what each could do alone."""
