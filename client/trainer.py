@@ -56,11 +56,8 @@ class Plain:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             self.model = task.model().to(device)
-        self._counts = {
-            name: tensor.clone()
-            for name, tensor in self.model.state_dict().items()
-            if not tensor.is_floating_point()
-        }
+        loaded = floating(self.model)
+        self._own = {k: b.clone() for k, b in self.model.named_buffers() if k not in loaded}
 
     def fit(
         self,
@@ -132,8 +129,10 @@ class Plain:
             raise ValueError(
                 f"The parameters are not those of this model: {min(odd)[0]!r} differs."
             )
-        self.model.load_state_dict(self._counts, strict=False)
         with torch.no_grad():
+            for name, buffer in self.model.named_buffers():
+                if name in self._own:  # not federated, and not to be carried to the next client
+                    buffer.copy_(self._own[name])
             for name, tensor in own.items():
                 tensor.copy_(torch.tensor(parameters[name]))
 

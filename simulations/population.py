@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..client.data import Data
+from ..server.coordinator import POOLED
 from .dataset import DataError, Dataset
 from .partition import Partition
 
 Indices = NDArray[np.int64]
-RESERVED = "(pooled)"  # the coordinator's name for the holder of everyone's rows
 Standardise = Literal["pooled", "client", "none"]
 
 
@@ -87,8 +87,8 @@ def populate(
     _check_arguments(dataset, held_out, standardise, split_seed)
     _check_finite(dataset)
     parts = partition.split(dataset, np.flatnonzero(~dataset.test), np.random.default_rng(seed))
-    if RESERVED in parts:
-        raise DataError(f"A client of {dataset.name!r} is named {RESERVED!r}: rename that owner.")
+    if POOLED in parts:
+        raise DataError(f"A client of {dataset.name!r} is named {POOLED!r}: rename that owner.")
     order, clients, pooled = _lay_out(dataset, parts, held_out, split_seed)
     data = dataset.data.rows(order)
     if dataset.tabular and standardise == "pooled":
