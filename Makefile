@@ -25,9 +25,9 @@ help:  ## List the targets
 
 install: $(INSTALLED)  ## Create .venv and install tacit and its tools there, if not done yet
 
-demo: $(INSTALLED)  ## Train on examples/digits.toml, then write the report of the run
+demo: $(INSTALLED)  ## Train on examples/digits_private.toml within a privacy budget, then write the report
 	@out=runs/demo-$$(date -u +%Y%m%dT%H%M%SZ); set -ex; \
-	$(BIN)/tacit run examples/digits.toml --out $$out; \
+	$(BIN)/tacit run examples/digits_private.toml --out $$out; \
 	$(BIN)/tacit report $$out
 
 test: $(INSTALLED)  ## Run every test, and the examples in docstrings; ARGS="-k layout" chooses

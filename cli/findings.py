@@ -66,7 +66,7 @@ def show(found: Findings, form: Format) -> None:
 def _sampler(config: Config) -> Iterator[str]:
     """Whether a cohort can be drawn, where something else is wrong as well."""
     try:
-        config.sampler.participation(len(make_population(config).clients))
+        config.sampler.sampling(len(make_population(config).clients))
     except TacitError:
         return
     except ValueError as error:

@@ -6,10 +6,11 @@ import math
 from dataclasses import asdict, dataclass
 from statistics import median
 
-from ..reports.unprotected import STATEMENT, UNPROTECTED
 from ..simulations.setup import Setup
 from . import console
 from .options import Format
+from .promise import Promise
+from .promised import as_table, privacy_lines
 from .sizes import Sizes, readable, sizes
 from .timing import Seconds, estimate
 
@@ -44,7 +45,7 @@ def forecast(setup: Setup, *, start: float) -> Forecast:
     config = setup.config
     steps = steps_of(setup)
     clients, measured = len(setup.clients), len(setup.measured)
-    cohort = config.sampler.participation(clients) * clients
+    cohort = config.sampler.sampling(clients).expected
     evaluations = math.ceil(config.rounds / config.evaluate.every) if measured else 0
     return Forecast(
         clients=clients,
@@ -65,18 +66,23 @@ def steps_of(setup: Setup) -> list[int]:
     return [training.steps_of(rows=split.train.stop - split.train.start) for split in splits]
 
 
-def show(found: Forecast, form: Format) -> None:
-    """The forecast, and what nothing here protects."""
+def show(found: Forecast, promised: Promise, form: Format) -> None:
+    """The forecast, what is promised about privacy, and what is not."""
     if form is Format.JSON:
-        privacy = {"guarantee": None, "statement": STATEMENT, "unprotected": UNPROTECTED}
         totals = {"bytes_down": round(found.down), "bytes_up": round(found.up)}
-        console.emit({**asdict(found), **totals, "privacy": privacy})
+        console.emit({**asdict(found), **totals, "privacy": as_table(promised)})
         return
     for name, value in _facts(found):
         console.say(f"{name:<18}{value}")
-    console.say(f"\n{STATEMENT}\nThese leave a client as they are:")
-    for what in UNPROTECTED:
+    for name, value in privacy_lines(promised):
+        console.say(f"{name:<18}{value}" if name else f"\n{value}")
+    console.say(f"\n{promised.statement}")
+    noised = promised.for_clients or promised.for_rows
+    console.say("No ε covers these:" if noised else "These leave a client as they are:")
+    for what in promised.unprotected:
         console.say(f"  - {what}")
+    for text in promised.cautions:
+        console.caution(text)
 
 
 def _facts(found: Forecast) -> list[tuple[str, str]]:

@@ -10,6 +10,8 @@ import typer
 
 from .. import __version__
 from . import console
+from .audit import audit
+from .budget import budget
 from .check import check
 from .init import init
 from .outcome import Code, Outcome, outcome_of
@@ -19,13 +21,14 @@ from .run import run
 
 EPILOG = (
     "Exit codes: 0 done; 1 the machine failed, a full disk for example; 2 wrong usage; 3 invalid "
-    "configuration, data or run folder; 4 privacy budget exhausted (reserved); 5 clients failed; "
+    "configuration, data or run folder; 4 privacy budget exhausted; 5 clients failed; "
     "130 interrupted."
 )
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-for command in (init, check, plan, run, report):
+for command in (init, check, plan, run, report, budget):
     app.command()(command)
+app.add_typer(audit, name="audit")
 
 
 def main() -> None:

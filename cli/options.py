@@ -16,6 +16,20 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class AdjacencyName(StrEnum):
+    """When two data sets are neighbours: the names that `privacy.Adjacency` has."""
+
+    ADD_REMOVE = "add_remove"
+    ZERO_OUT = "zero_out"
+    REPLACE_ONE = "replace_one"
+
+
+def _between(delta: float) -> float:
+    if not 0 < delta < 1:
+        raise typer.BadParameter(f"expected 0 < delta < 1, got {delta}.")
+    return delta
+
+
 def _pairs(changes: list[str]) -> list[str]:
     for change in changes:
         key, equals, _ = change.partition("=")
@@ -38,4 +52,11 @@ Changes = Annotated[
 ]
 FormatOption = Annotated[
     Format, typer.Option("--format", help="How to answer on stdout: for people or for programs.")
+]
+DeltaOption = Annotated[
+    float, typer.Option(metavar="DELTA", callback=_between, help="The δ at which ε is stated.")
+]
+AdjacencyOption = Annotated[
+    AdjacencyName | None,
+    typer.Option(help="What a neighbour is; by default the first that an accountant knows."),
 ]

@@ -22,7 +22,7 @@ class Code(IntEnum):
     USAGE = 2
     INVALID = 3
     BUDGET = 4
-    """Reserved: no mechanism spends a budget yet."""
+    """The privacy budget is spent; the last model that was paid for is kept."""
     CLIENTS = 5
     INTERRUPTED = 130
 
@@ -57,13 +57,15 @@ def outcome_of(error: BaseException) -> Outcome | None:
 def _code(error: BaseException) -> Code | None:
     from sqlalchemy.exc import OperationalError
 
-    from ..wire.errors import ClientsFailed, StoreError, TacitError, WorkerLost
+    from ..wire.errors import BudgetSpent, ClientsFailed, StoreError, TacitError, WorkerLost
 
     match error:
         case Interrupted() | KeyboardInterrupt():
             return Code.INTERRUPTED
         case UsageError():
             return Code.USAGE
+        case BudgetSpent():
+            return Code.BUDGET
         case ClientsFailed() | WorkerLost():
             return Code.CLIENTS
         case StoreError(__cause__=OperationalError() | OSError()):  # the disk is full or gone

@@ -13,7 +13,7 @@ def plan(
     changes: Changes = [],  # noqa: B006 - typer reads it, nobody writes to it
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Say how many rounds, bytes and seconds a run of CONFIG takes, and what it leaves unprotected."""
+    """Say what a run of CONFIG costs in bytes, seconds and privacy, and what it leaves unprotected."""
     with failing_as(form):
         _plan(config, changes, form)
 
@@ -25,7 +25,9 @@ def _plan(config: Path, changes: list[str], form: Format) -> None:
     from ..simulations.config import read_config
     from ..simulations.setup import prepare
     from .forecast import forecast, show
+    from .promise import promise
 
     start = time.monotonic() - began  # what each worker process does before it can work
-    setup = prepare(read_config(config, changes))
-    show(forecast(setup, start=start), form)
+    asked = read_config(config, changes)
+    setup = prepare(asked)
+    show(forecast(setup, start=start), promise(setup, asked), form)

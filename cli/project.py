@@ -36,6 +36,15 @@ kind = "fedavg"                   # or fedprox, scaffold, fednova, fedadam, fedy
 [sampler]
 kind = "everyone"                 # or kind = "fixed", size = 10; or kind = "poisson", rate = 0.2
 
+# [mechanism]                     # differential privacy for whole clients: noise on each round's mean
+# kind = "gaussian"               # or adaptive, banded, local; without this table nothing is noised
+# clip = 1.0                      # the norm that one client's update may have
+# noise_multiplier = 1.0          # leave it out to get the least noise that fits the budget
+
+# [budget]                        # over all runs on this data: see `tacit budget tacit.toml`
+# epsilon = 8.0
+# delta = 1e-5
+
 [evaluate]
 every = 1
 
@@ -73,9 +82,9 @@ README = """\
 # A federated run
 
     tacit check tacit.toml      what would fail, before anything runs
-    tacit plan tacit.toml       rounds, bytes and time
+    tacit plan tacit.toml       rounds, bytes, time and privacy
     tacit run tacit.toml        train; the result is in a new folder under runs/
-    tacit report runs/...       a page, a figure and a JSON file about that run
+    tacit report runs/...       pages and figures about that run and its privacy
 
 `task.py` shows a model and a loss of your own; `tacit run tacit.toml --set task=task:MyTask` uses it.
 Run these commands in this folder: `task.py` and data files are looked up in the current one.

@@ -1,4 +1,4 @@
-"""`tacit report`: a run folder in; a page, a figure and a JSON file out."""
+"""`tacit report`: a run folder in; pages, figures and JSON files out, about results and privacy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def report(
         Path | None, typer.Option(metavar="DIR", help="Where to write, in place of FOLDER.")
     ] = None,
 ) -> None:
-    """Write report.md, report.json and learning_curve.svg about a run, finished or not."""
+    """Write report.md and privacy.md about a run, finished or not, with their figures and JSON."""
     with failing_as(form):
         _report(folder, form, out)
 
@@ -33,10 +33,13 @@ def _report(folder: Path, form: Format, out: Path | None) -> None:
     if form is Format.JSON:
         console.emit(written.table)
     else:
-        if not written.summary.finished:
+        if written.stopped:
+            console.caution(f"stopped by its budget: {written.stopped}")
+        elif not written.summary.finished:
             summary = written.summary
             console.caution(f"unfinished: {summary.round} of {summary.rounds} rounds are done.")
         console.out().print(comparison_table(written.summary))
+        console.say(f"privacy: {written.headline}")
         for path in written.files:
             console.say(f"wrote {path}")
     if written.missing:

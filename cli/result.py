@@ -10,9 +10,13 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from ..reports.charges import charges
+from ..reports.guarantee import INSECURE
+from ..reports.numbers import of
 from ..reports.records import Records
 from ..reports.summary import Summary
 from ..reports.tables import models, number
+from ..reports.unprotected import is_insecure
 from . import console
 from .options import Format
 
@@ -22,19 +26,31 @@ LEFT_OUT = ("points", "clients", "held_out", "alone")
 def show_result(records: Records, summary: Summary, form: Format, *, quiet: bool) -> None:
     """The federated model beside the baselines, the worst client, and where everything is."""
     if form is Format.JSON:
-        console.emit(as_event(records.folder, summary))
+        console.emit(as_event(records, summary))
     elif quiet:
         console.say(one_line(records.folder, summary))
     else:
         console.out().print(comparison_table(summary))
-        for name, value in facts(records.folder, summary):
+        for name, value in facts(records, summary):
             console.say(f"{name:<12}{value}")
 
 
-def as_event(folder: Path, summary: Summary) -> dict[str, object]:
+def as_event(records: Records, summary: Summary) -> dict[str, object]:
     """The result as an object; `report.json` has every client and every round."""
     numbers = {name: value for name, value in asdict(summary).items() if name not in LEFT_OUT}
-    return {"event": "result", "folder": str(folder), **numbers}
+    bounds = [
+        {"unit": bound.unit, "epsilon": of(bound.epsilon, ""), "delta": bound.budget.delta}
+        for bound in charges(records).bounds()
+    ]
+    facts = {"stopped": records.stopped, "privacy": bounds}
+    return {"event": "result", "folder": str(records.folder), **facts, **numbers}
+
+
+def privacy(records: Records) -> str:
+    """What all that was released says at most about whom, in one line."""
+    bounds = charges(records).bounds()
+    said = "; ".join(map(str, bounds)) or "none: no ε bounds what was released"
+    return f"{INSECURE} ({said})" if is_insecure(records.config) else said
 
 
 def one_line(folder: Path, summary: Summary) -> str:
@@ -80,14 +96,17 @@ def side_by_side(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     return table
 
 
-def facts(folder: Path, summary: Summary) -> list[tuple[str, str]]:
+def facts(records: Records, summary: Summary) -> list[tuple[str, str]]:
     """What is not a rate."""
     found = [("rounds", f"{summary.round} in {summary.seconds:.1f} s")]
+    if records.stopped:
+        found = [("rounds", f"{summary.round} of {summary.rounds}, then the budget was spent")]
     if summary.refused:
         found.append(("refused", f"{summary.refused} updates"))
     return [
         *found,
+        ("privacy", privacy(records)),
         ("parameters", summary.digest or "not final"),
-        ("folder", str(folder)),
-        ("report", f"tacit report {folder}"),
+        ("folder", str(records.folder)),
+        ("report", f"tacit report {records.folder}"),
     ]

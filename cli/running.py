@@ -18,7 +18,7 @@ from ..simulations.run import help_run
 from ..simulations.run import run as run_setup
 from ..simulations.run_folder import RunFolder
 from ..simulations.setup import Setup, cautions, prepare
-from ..wire.errors import StoreError, TacitError
+from ..wire.errors import BudgetSpent, StoreError, TacitError
 from . import console
 from .display import choose
 from .options import Format
@@ -54,7 +54,7 @@ class Attempt:
             config=read_config(folder.config, changes),
             folder=folder,
             resume=True,
-            finished=records.digest is not None,
+            finished=records.finished,
             done=records.rounds,
         )
 
@@ -63,6 +63,18 @@ class Attempt:
         if not self.folder.config.exists():
             return None
         return f"{self._safe()}to go on: tacit run --resume {shlex.quote(str(self.folder.path))}"
+
+    def paid(self) -> str | None:
+        """What is safe once the budget is spent; None if nothing was written."""
+        if not self.folder.config.exists():
+            return None
+        done, model = read(self.folder).rounds, shlex.quote(str(self.folder.model))
+        if not done:
+            return "no round was paid for, so there is no model but the initial one."
+        return (
+            f"the rounds up to {done} are paid for and safe, and {model} is the model of round "
+            f"{done}; what a budget allows is said by: tacit budget {self.folder.path}"
+        )
 
     def _safe(self) -> str:
         try:
@@ -77,7 +89,8 @@ class Attempt:
 def execute(attempt: Attempt, form: Format, *, quiet: bool) -> None:
     """Runs `attempt` to its end and shows what came of it; a note says how to go on if it stops.
 
-    Raises a `TacitError`, OSError, or `Interrupted`.
+    If the budget ends it, what was paid for is shown before `BudgetSpent` is raised. Raises a
+    `TacitError`, OSError, or `Interrupted`.
     """
     logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())  # what it logs it raises too
     try:
@@ -89,10 +102,19 @@ def execute(attempt: Attempt, form: Format, *, quiet: bool) -> None:
         stopped = Interrupted("interrupted.")
         stopped.add_note(attempt.advice() or "nothing was written")
         raise stopped from None
+    except BudgetSpent as spent:
+        if paid := attempt.paid():
+            _show(attempt, form, quiet=quiet)
+            spent.add_note(paid)
+        raise
     except (TacitError, OSError) as error:
         if advice := attempt.advice():
             error.add_note(advice)
         raise
+    _show(attempt, form, quiet=quiet)
+
+
+def _show(attempt: Attempt, form: Format, *, quiet: bool) -> None:
     if not console.is_helper():
         records = read(attempt.folder)
         show_result(records, summarise(records), form, quiet=quiet)

@@ -40,7 +40,7 @@ def sizes(setup: Setup) -> Sizes:
     state = config.strategy.init(setup.initial)
     instruction = first_instruction(setup, state)
     parameters = named("parameters", state.parameters)
-    up = Admission(strategy=config.strategy, mechanism=config.aggregation).expected(instruction)
+    up = Admission(strategy=config.strategy, mechanism=config.mechanism).expected(instruction)
     kept = _bytes(state.parameters) + sum(_bytes(arrays) for arrays in state.memory.values())
     evaluations = math.ceil(config.rounds / config.evaluate.every)
     return Sizes(
@@ -67,6 +67,7 @@ def first_instruction(setup: Setup, state: ServerState, **settings: object) -> I
         parameters=state.parameters,
         extras=setup.config.strategy.extras(state),
         settings=training,
+        terms=setup.config.mechanism.terms(setup.config.mechanism.begin()),
     )
 
 

@@ -86,9 +86,12 @@ def estimate(
 
 
 def measure(setup: Setup) -> Costs:
-    """Times this model on this machine, on one core as in a worker process."""
+    """Times this model on this machine, on one core as in a worker process.
+
+    Clients really train, but without a budget they charge ledgers in a folder that is then removed.
+    """
     alone = RunSection(workers=0, device=setup.config.run.device)
-    config = setup.config.model_copy(update={"run": alone})
+    config = setup.config.model_copy(update={"run": alone, "budget": None})
     with tempfile.TemporaryDirectory(prefix="tacit-") as folder:
         local = replace(setup, config=config)
         with transport(local, RunFolder(Path(folder)), lambda taken, members: None) as carrier:
@@ -119,8 +122,13 @@ def _fit(setup: Setup, carrier: Transport) -> tuple[float, float]:
 
 def _evaluation(setup: Setup, carrier: Transport) -> float:
     """One evaluation by everyone, from that of a few."""
+    mechanism = setup.config.mechanism
     instruction = Instruction(
-        round=1, purpose=Purpose.EVALUATE, seed=setup.config.seed, parameters=setup.initial
+        round=1,
+        purpose=Purpose.EVALUATE,
+        seed=setup.config.seed,
+        parameters=setup.initial,
+        terms=mechanism.terms(mechanism.begin()),
     )
     own = [name for name in setup.measured if name != POOLED]
     some = own[:: max(1, len(own) // SAMPLE)]

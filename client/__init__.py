@@ -2,15 +2,19 @@
 
 from .client import Client
 from .data import Data
+from .dpsgd import DPSGD
+from .guard import Guard
 from .memory import Memory
 from .task import Classification, Regression, Task
 from .trainer import Plain, Trainer, choose_device, initial_parameters
 from .training import Training
 
 __all__ = [
+    "DPSGD",
     "Classification",
     "Client",
     "Data",
+    "Guard",
     "Memory",
     "Plain",
     "Regression",

@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..privacy.mechanism import Mechanism
+from ..privacy.secret import Secret
 from ..strategies.strategy import Correction, Strategy
 from ..wire.messages import EXAMPLES, Instruction, Purpose, Update
 from .data import Data
+from .guard import Guard
 from .memory import Memory
-from .trainer import Trainer
+from .trainer import Plain, Trainer
 from .training import Training
 
 
@@ -20,17 +23,22 @@ class Client:
     """Answers instructions. It is the same object in a simulation and behind a network.
 
     Guarantees:
-      - The answer depends on the instruction, the rows and the memory alone, so a round that is
-        repeated gives the same bits.
+      - The answer depends on the instruction, the rows, the memory and the secret of the guard
+        alone, so a round that is repeated gives the same bits.
+      - With a `guard`, nothing that was fitted leaves before it is paid for, and the training loss,
+        which no noise covers, does not leave at all.
     """
 
     name: str
     train: Data
     test: Data
-    trainer: Trainer
+    trainer: Plain
     strategy: Strategy
+    mechanism: Mechanism
+    secret: Secret
     memory: Memory
     rounds: int
+    guard: Guard | None = None
 
     def answer(self, instruction: Instruction) -> Update:
         """What this client has to say to `instruction`."""
@@ -45,7 +53,7 @@ class Client:
     def _fit(self, instruction: Instruction) -> Update:
         training = Training.read(instruction.settings)
         memory = self.memory.read(self.name, instruction.round)
-        fitted = self.trainer.fit(
+        fitted = self._trainer(instruction, training).fit(
             instruction.parameters,
             self.train,
             training,
@@ -56,13 +64,24 @@ class Client:
         contribution, remembered = self.strategy.contribute(fitted, instruction.extras, memory)
         if all(np.all(np.isfinite(array)) for array in remembered.values()):
             self.memory.write(self.name, instruction.round, remembered)  # NaN would stay for good
+        statistics: dict[str, float] = {EXAMPLES: len(self.train)}
+        if self.guard is None:
+            statistics["loss"] = fitted.loss * len(self.train)
         return Update(
             client=self.name,
             round=instruction.round,
             examples=len(self.train),
-            contribution=contribution,
-            statistics={EXAMPLES: len(self.train), "loss": fitted.loss * len(self.train)},
+            contribution=self.mechanism.perturb(contribution, instruction.terms, self.secret),
+            statistics=statistics,
         )
+
+    def _trainer(self, instruction: Instruction, training: Training) -> Trainer:
+        if self.guard is None:
+            return self.trainer
+        from .private import Private  # opacus takes seconds to import
+
+        noise = self.guard.admit(instruction, self.train, training)
+        return Private(self.trainer, self.guard.terms, noise)
 
     def _evaluate(self, instruction: Instruction) -> Update:
         return Update(

@@ -71,7 +71,7 @@ class Plain:
         """See `Trainer`."""
         if not len(data):
             raise ValueError("Expected at least one training row, got none.")
-        self._load(parameters)
+        self.load(parameters)
         self.model.train()
         trained = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
         start = {name: weight.detach().clone() for name, weight in trained}
@@ -80,7 +80,7 @@ class Plain:
             for name, array in correction.gradient.items()
         }
         optimizer = make_optimizer(training, rate, [weight for _, weight in trained])
-        inputs, targets = self._move(data)
+        inputs, targets = self.move(data)
         steps, total = training.steps_of(rows=len(data)), torch.zeros((), device=self.device)
         with seeded(rng, self.device):
             for rows in batches(len(data), training.batch_size, steps, rng):
@@ -93,7 +93,7 @@ class Plain:
                     nn.utils.clip_grad_norm_(self.model.parameters(), training.clip)
                 optimizer.step()
                 total += loss.detach()
-        after = self._read()
+        after = self.read()
         return Fitted(
             delta={name: after[name] - array for name, array in parameters.items()},
             steps=steps,
@@ -104,12 +104,12 @@ class Plain:
 
     def evaluate(self, parameters: Arrays, data: Data) -> Statistics:
         """See `Trainer`."""
-        self._load(parameters)
+        self.load(parameters)
         self.model.eval()
         sums = {EXAMPLES: float(len(data)), "loss": 0.0}
         with torch.inference_mode():
             for start in range(0, len(data), EVALUATION_BATCH):
-                inputs, targets = self._move(data.rows(slice(start, start + EVALUATION_BATCH)))
+                inputs, targets = self.move(data.rows(slice(start, start + EVALUATION_BATCH)))
                 outputs = self.model(inputs)
                 counts = self.task.statistics(outputs, targets)
                 batch = {"loss": self.task.loss(outputs, targets).sum(), **counts}
@@ -118,11 +118,13 @@ class Plain:
                     sums[name] = sums.get(name, 0.0) + float(value)
         return sums
 
-    def _move(self, data: Data) -> tuple[Tensor, Tensor]:
+    def move(self, data: Data) -> tuple[Tensor, Tensor]:
+        """Features and targets, on the device."""
         features, targets = torch.from_numpy(data.features), torch.from_numpy(data.targets)
         return features.to(self.device), targets.to(self.device)
 
-    def _load(self, parameters: Arrays) -> None:
+    def load(self, parameters: Arrays) -> None:
+        """Gives the model these parameters, and its own buffers as they were at first."""
         own = floating(self.model)
         shapes = {name: tuple(tensor.shape) for name, tensor in own.items()}
         if odd := shapes.items() ^ {(name, array.shape) for name, array in parameters.items()}:
@@ -136,7 +138,8 @@ class Plain:
             for name, tensor in own.items():
                 tensor.copy_(torch.tensor(parameters[name]))
 
-    def _read(self) -> dict[str, NDArray[Any]]:
+    def read(self) -> dict[str, NDArray[Any]]:
+        """A copy of the model's parameters, as `load` takes them."""
         return {name: t.detach().cpu().numpy().copy() for name, t in floating(self.model).items()}
 
 

@@ -7,13 +7,17 @@ from typing import Literal
 
 import numpy as np
 
-from ..wire.messages import Arrays, named, part
+from ..wire.messages import Arrays, Settings, named, part
+from .event import Event, NonPrivate
+from .mechanism import Central
+from .noise import Noise
+from .sampling import Sampling
 
 WEIGHT = "weight"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mean:
+class Mean(Central):
     """The mean of the contributions, weighted by rows or uniform over clients.
 
     Not private: no ε bounds what the mean says about a client, and `examples` weights let a client
@@ -24,23 +28,35 @@ class Mean:
         order of addition.
 
     >>> mean = Mean(weighting="examples")
-    >>> mean.bound({"x": np.array([2.0])}, examples=3)
+    >>> mean.bound({"x": np.array([2.0])}, examples=3, terms={})
     {'sum/x': array([6.]), 'weight': array(3.)}
-    >>> mean.release({"sum/x": np.array([6.0]), "weight": np.array(3.0)})
-    {'x': array([2.])}
     """
 
     weighting: Literal["examples", "uniform"] = "examples"
 
-    def bound(self, contribution: Arrays, examples: int) -> Arrays:
+    def begin(self) -> Arrays:
+        """Nothing to remember."""
+        return {}
+
+    def terms(self, memory: Arrays) -> Settings:
+        """None."""
+        return {}
+
+    def bound(self, contribution: Arrays, examples: int, terms: Settings) -> Arrays:
         """The contribution times its weight, and the weight."""
         weight = np.float64(examples if self.weighting == "examples" else 1)
         with np.errstate(over="ignore"):  # what becomes infinite is refused on admission
             weighted = {name: array * weight for name, array in contribution.items()}
         return {**named("sum", weighted), WEIGHT: np.array(weight)}
 
-    def release(self, total: Arrays) -> Arrays:
-        """The sums divided by the sum of the weights. Raises ValueError if nothing was added."""
-        if not total or not total[WEIGHT] > 0:
-            raise ValueError("Expected a positive total weight, got none.")
-        return {name: array / total[WEIGHT] for name, array in part("sum", total).items()}
+    def event(self, sampling: Sampling, round: int) -> Event:
+        """Nothing bounds it."""
+        return NonPrivate()
+
+    def release(
+        self, total: Arrays, sampling: Sampling, memory: Arrays, noise: Noise
+    ) -> tuple[Arrays | None, Arrays]:
+        """The sums divided by the sum of the weights; None if nobody contributed."""
+        if not total[WEIGHT] > 0:
+            return None, memory
+        return {name: a / total[WEIGHT] for name, a in part("sum", total).items()}, memory

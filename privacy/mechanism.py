@@ -1,22 +1,62 @@
-"""A mechanism says how much one client can move the sum, and what is released of it."""
+"""A mechanism: how much a client can move the sum, what is released of it, and what that reveals."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from ..wire.messages import Arrays
+from ..wire.messages import Arrays, Settings
+from .event import Event
+from .noise import Noise
+from .sampling import Sampling
+from .secret import Secret
 
 
 class Mechanism(Protocol):
-    """A pure pair around the sum: `bound` before each addition, `release` once after all of them.
+    """One frozen value; every part of it reads the same fields, so that they cannot drift apart.
 
-    `bound` runs where the fold is, so that no client is trusted to bound itself.
+    `bound` runs where the fold is, so that no client is trusted to bound itself. `memory` is what the
+    mechanism carries from round to round; it is as confidential as the sums.
     """
 
-    def bound(self, contribution: Arrays, examples: int) -> Arrays:
-        """What of one client's contribution (of `examples` rows) is added to the sum."""
+    def begin(self) -> Arrays:
+        """The memory before the first round."""
         ...
 
-    def release(self, total: Arrays) -> Arrays:
-        """What the strategy may see: the contribution of a typical client, from the sum of all."""
+    def terms(self, memory: Arrays) -> Settings:
+        """What clients and admission must know in this round, such as the clip norm. It is public."""
         ...
+
+    def perturb(self, contribution: Arrays, terms: Settings, secret: Secret) -> Arrays:
+        """What a client sends instead of its contribution; `secret` is its own."""
+        ...
+
+    def bound(self, contribution: Arrays, examples: int, terms: Settings) -> Arrays:
+        """What of one client's contribution (of `examples` rows) is added to the sum.
+
+        Raises ValueError if it cannot be bounded.
+        """
+        ...
+
+    def event(self, sampling: Sampling, round: int) -> Event:
+        """What the release of `round` reveals about a client.
+
+        Raises `Unaccountable` for a sampling that the mechanism does not go with.
+        """
+        ...
+
+    def release(
+        self, total: Arrays, sampling: Sampling, memory: Arrays, noise: Noise
+    ) -> tuple[Arrays | None, Arrays]:
+        """What the strategy may see (None if there is nothing), and the memory for the next round.
+
+        `total` is the sum of what `bound` gave, all zeros if nobody contributed.
+        """
+        ...
+
+
+class Central:
+    """What mechanisms share whose noise is added to the sum, by whoever holds it."""
+
+    def perturb(self, contribution: Arrays, terms: Settings, secret: Secret) -> Arrays:
+        """Nothing happens at the client."""
+        return contribution

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ..simulations.config import Config
+from .privacy_page import lines_of
 from .records import Records
 from .summary import Summary
 from .tables import comparison, holdings, number, population_line, settings, table
-from .unprotected import STATEMENT, UNPROTECTED
 
 LARGEST = 20
 
 
-def render(records: Records, summary: Summary, figure: str | None) -> str:
+def render(
+    records: Records, summary: Summary, privacy: Mapping[str, Any], figure: str | None
+) -> str:
     """The report in Markdown; `figure` is the name of the learning curve's file, if there is one."""
     sections = [
         _head(records, summary),
@@ -23,7 +26,8 @@ def render(records: Records, summary: Summary, figure: str | None) -> str:
         _curve(summary, figure),
         _clients(records, summary),
         _refusals(summary),
-        _privacy(),
+        _privacy(privacy),
+        _uncovered(privacy),
         _environment(records),
         _repeat(records, summary),
     ]
@@ -33,7 +37,13 @@ def render(records: Records, summary: Summary, figure: str | None) -> str:
 def _head(records: Records, summary: Summary) -> Iterator[str]:
     yield f"# Run {records.folder.resolve().name}"
     yield ""
-    if not summary.finished:
+    if records.stopped is not None:
+        yield (
+            f"**Stopped by its privacy budget** after {summary.round} of {summary.rounds} rounds: "
+            f"{records.stopped}"
+        )
+        yield ""
+    elif not summary.finished:
         missing = "" if summary.round < summary.rounds else ", but the run was not concluded"
         yield (
             f"**Unfinished:** {summary.round} of {summary.rounds} rounds are done{missing}. "
@@ -155,12 +165,21 @@ def _refusals(summary: Summary) -> Iterator[str]:
     yield from table(("reason", "times"), reasons)
 
 
-def _privacy() -> Iterator[str]:
+def _privacy(privacy: Mapping[str, Any]) -> Iterator[str]:
+    yield "## Privacy"
+    yield ""
+    yield from lines_of(privacy)
+
+
+def _uncovered(privacy: Mapping[str, Any]) -> Iterator[str]:
     yield "## What is not protected"
     yield ""
-    yield f"{STATEMENT} These leave a client as they are:"
+    covered = (
+        "No ε covers these:" if privacy["unit"]["units"] else "These leave a client as they are:"
+    )
+    yield covered
     yield ""
-    yield from (f"- {what}" for what in UNPROTECTED)
+    yield from (f"- {what}" for what in privacy["data_accesses"]["unprotected_quantities"])
     yield "\nThis page is made of them: it names clients and says how each of them fares."
 
 

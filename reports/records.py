@@ -22,10 +22,16 @@ from ..simulations.run_folder import RunFolder
 from ..wire.errors import StoreError
 from ..wire.messages import Refusal
 
+ENDS = ("finished", "budget_spent")
+"""The events after which nothing follows."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Records:
-    """A run as its folder has it. `digest`, of the final parameters, is None until it is finished."""
+    """A run as its folder has it. `digest`, of the last parameters, is None until it has ended.
+
+    `stopped` is why it ended before its last round: its privacy budget was spent.
+    """
 
     folder: Path
     config: Config
@@ -36,6 +42,13 @@ class Records:
     environment: dict[str, Any]
     digest: str | None
     started: float | None
+    ended: float | None = None
+    stopped: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it came to the end that its configuration names."""
+        return self.digest is not None and self.stopped is None
 
     @property
     def rounds(self) -> int:
@@ -64,6 +77,8 @@ def _read(folder: RunFolder) -> Records:
         environment=_environment(folder.path / "environment.json"),
         digest=_digest(folder.model),
         started=next((e["time"] for e in events if e["event"] == "started"), None),
+        ended=next((e["time"] for e in reversed(events) if e["event"] in ENDS), None),
+        stopped=_stopped(events),
     )
 
 
@@ -108,6 +123,12 @@ def _refusals(events: Sequence[dict[str, Any]]) -> list[tuple[int, Refusal]]:
         if event["event"] == "refused"
     }
     return [(number, refusal) for (number, _), refusal in found.items()]
+
+
+def _stopped(events: Sequence[dict[str, Any]]) -> str | None:
+    """What the last end of the run was, if its budget ended it."""
+    last = next((event for event in reversed(events) if event["event"] in ENDS), None)
+    return str(last["reason"]) if last and last["event"] == "budget_spent" else None
 
 
 def _environment(path: Path) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def summarise(records: Records) -> Summary:
     rate, more_is_better = headline([federated.rate])
     alone = records.baselines.alone if records.baselines else {}
     return Summary(
-        finished=records.digest is not None,
+        finished=records.finished,
         round=records.rounds,
         rounds=records.config.rounds,
         rate=rate,

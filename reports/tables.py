@@ -29,10 +29,14 @@ def settings(config: Config) -> list[tuple[str, str]]:
     amount = f"{training.steps} steps" if training.steps else f"{training.epochs or 1} epochs"
     return [
         ("data", config.data.name or str(config.data.path)),
+        ("held out", _held_out(config)),
+        ("standardised", _STANDARDISED[config.data.standardise]),
         ("partition", _phrase(config, "partition")),
         ("task", config.task or f"built in, model {_phrase(config, 'model')}"),
         ("strategy", _phrase(config, "strategy")),
-        ("aggregation", f"mean, weighting {config.aggregation.weighting}"),
+        ("mechanism", _phrase(config, "mechanism")),
+        *([("DP-SGD", _dpsgd(config))] if config.dpsgd else []),
+        *([("budget", _budget(config))] if config.budget else []),
         ("sampler", _phrase(config, "sampler")),
         (
             "local training",
@@ -42,6 +46,37 @@ def settings(config: Config) -> list[tuple[str, str]]:
         ("rounds", str(config.rounds)),
         ("seed", str(config.seed)),
     ]
+
+
+_STANDARDISED = {
+    "pooled": "columns by the mean and deviation over all clients",
+    "client": "columns by each client's own mean and deviation",
+    "none": "no",
+}
+
+
+def _held_out(config: Config) -> str:
+    seed = config.data.split_seed
+    by = f"split_seed {seed}" if seed is not None else f"seed {config.seed}"
+    return f"{config.data.held_out:.4g} of each client's rows, chosen by {by}"
+
+
+def _budget(config: Config) -> str:
+    found = config.budget
+    if found is None:
+        return "none"
+    return f"{config.budget_of(found.unit)}, for each {found.unit}, ledger {found.ledger}"
+
+
+def _dpsgd(config: Config) -> str:
+    terms = config.dpsgd
+    if terms is None:
+        return "none"
+    given = terms.noise_multiplier
+    noise = "by client" if isinstance(given, dict) else f"{given:g}"
+    return (
+        f"clip {terms.clip:g} ({terms.clipping}), noise multiplier {noise}, engine {terms.engine}"
+    )
 
 
 def models(summary: Summary) -> list[tuple[str, Scores]]:
@@ -124,5 +159,7 @@ def table(
 def _phrase(config: Config, table: str) -> str:
     """A table of the configuration in one line: its kind, then what else it says."""
     chosen = config.model_dump(mode="json")[table]
-    rest = [f"{name} {value}" for name, value in chosen.items() if name != "kind"]
+    rest = [
+        f"{name} {value}" for name, value in chosen.items() if name != "kind" and value is not None
+    ]
     return ", ".join([chosen["kind"], *rest])

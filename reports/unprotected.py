@@ -1,15 +1,92 @@
-"""What a reader must know about privacy before anything else: today, nothing here protects a client."""
+"""What a reader must know about privacy before anything else: what is bounded, and what is not."""
 
 from __future__ import annotations
 
-STATEMENT = (
+from collections.abc import Iterator, Sequence
+
+from ..privacy.budget import Unit
+from ..simulations.config import Config
+from .guarantee import INSECURE, WORDS, Bound, is_noised, number
+
+NOTHING = (
     "No privacy guarantee: the mean is not noised, and no ε bounds what it says about a client."
 )
+WHOM = {
+    Unit.CLIENT: "any one client, with everything it holds",
+    Unit.EXAMPLE: "any one row of any client",
+}
 
-UNPROTECTED = (
-    "each client's update, which the coordinator receives in the clear",
-    "how many training rows each client has",
-    "each client's mean training loss, in every round in which it takes part",
-    "each client's counts on its held-out rows, at every evaluation",
-)
-"""What leaves a client as it is."""
+
+def statement(config: Config, bounds: Sequence[Bound]) -> str:
+    """What the released models say at most about whom, in a sentence or two."""
+    parts = [INSECURE + "."] if is_insecure(config) else []
+    parts += map(_sentence, bounds) if bounds else [NOTHING]
+    return " ".join(parts)
+
+
+def _sentence(bound: Bound) -> str:
+    if not bound.finite:
+        return (
+            f"Nothing bounds what was released about {WHOM[bound.unit]}: some of it was not noised, or "
+            "no accountant knows it."
+        )
+    return (
+        f"About {WHOM[bound.unit]}, all released models together say at most "
+        f"ε = {number(bound.epsilon)} at δ = {bound.budget.delta:.3g} "
+        f"({WORDS[bound.budget.adjacency]})."
+    )
+
+
+def unprotected(config: Config, shape: Sequence[int] | None = None) -> tuple[str, ...]:
+    """What leaves a client as it is, or is decided by its data, and no ε covers.
+
+    `shape` is that of a row, where it is known.
+    """
+    return tuple(_unprotected(config, shape))
+
+
+def is_insecure(config: Config) -> bool:
+    """Whether anybody could take the noise off again."""
+    return config.insecure_noise_seed is not None
+
+
+def _unprotected(config: Config, shape: Sequence[int] | None) -> Iterator[str]:
+    noised = any(is_noised(config, unit) for unit in Unit)
+    if is_insecure(config):
+        yield f"everything: {INSECURE}"
+    yield from _updates(config)
+    yield "how many training rows each client has (`examples`)"
+    if config.dpsgd is None:
+        yield "each client's mean training loss, in every round in which it takes part"
+    yield "each client's counts on its held-out rows, at every evaluation"
+    yield "who takes part, who is refused and who does not answer, as the coordinator sees it"
+    if config.baselines:
+        yield f"the baselines ({', '.join(config.baselines)}): they are trained without noise"
+    if config.data.standardise == "pooled" and (shape is None or len(shape) == 1):
+        yield (
+            'the mean and deviation of every column over all clients (data.standardise = "pooled"), '
+            "where the data has columns"
+        )
+    yield "which rows are held out: the seed that decides it is public, and no secret"
+    yield "how long clients take, and what their messages weigh"
+    if noised:
+        yield "the choice of hyper-parameters, if other runs on the same rows were not charged for it"
+        yield from _clipping(config)
+
+
+def _updates(config: Config) -> Iterator[str]:
+    if config.mechanism_kind == "local":
+        return
+    if config.mechanism_kind != "mean":
+        yield "each client's update, which the coordinator receives before it adds the noise"
+    elif config.dpsgd is not None:
+        yield "each client's update as a whole: the noise hides its rows, not the client"
+    else:
+        yield "each client's update, which the coordinator receives in the clear"
+
+
+def _clipping(config: Config) -> Iterator[str]:
+    if config.mechanism_kind == "adaptive":
+        yield "whether an update was clipped, which the coordinator sees before it noises the count"
+    elif config.mechanism_kind in ("gaussian", "banded"):
+        yield "whether an update was clipped, which the coordinator sees; it is not released"

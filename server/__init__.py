@@ -3,7 +3,7 @@
 from .admission import Admission
 from .coordinator import POOLED, Coordinator
 from .progress import Began, Committed, Evaluated, Failed, Observe, Progress, Refused
-from .sampler import Cohort, Everyone, FixedSize, Poisson, Sampler
+from .sampler import Cohort, Cyclic, Everyone, FixedSize, Poisson, Sampler
 from .store import Store
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Cohort",
     "Committed",
     "Coordinator",
+    "Cyclic",
     "Evaluated",
     "Everyone",
     "Failed",

@@ -37,6 +37,14 @@ class Admission:
         )
         return gate.receive
 
+    def blank(self, instruction: Instruction) -> Arrays:
+        """Zeros in the layout of a fold's sums: the total if nobody contributes."""
+        expected = self.expected(instruction)
+        if not expected:
+            return {}
+        bounded = self.mechanism.bound(expected, 0, instruction.terms)
+        return {name: np.zeros_like(bounded[name]) for name in sorted(bounded)}
+
     def expected(self, instruction: Instruction) -> Arrays:
         """What the client half of the strategy contributes when nothing has moved."""
         if instruction.purpose is not Purpose.FIT:
@@ -66,15 +74,22 @@ class Gate:
         if reason := self._objection(fold, update):
             fold.refusals.append(Refusal(client=update.client, reason=reason))
             return
-        bounded = self.mechanism.bound(update.contribution, update.examples)
         receipt = Receipt(
             client=update.client, examples=update.examples, statistics=update.statistics
         )
         try:
+            bounded = self._bounded(update)
             fold.add(bounded, receipt, len(self.members))
         except ValueError:
             reason = "too large to be summed exactly"
             fold.refusals.append(Refusal(client=update.client, reason=reason))
+
+    def _bounded(self, update: Update) -> Arrays:
+        """What is added of it: nothing of an answer that is statistics alone."""
+        if not self.expected:
+            return {}
+        terms = self.instruction.terms
+        return self.mechanism.bound(update.contribution, update.examples, terms)
 
     def _objection(self, fold: Fold, update: Update) -> str | None:
         if update.client not in self.members:

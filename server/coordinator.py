@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..fairness.statistics import add
+from ..privacy.account import Account
+from ..privacy.event import Event, NonPrivate
 from ..privacy.mechanism import Mechanism
+from ..privacy.noise import Noise, Uniform
+from ..privacy.secret import Secret, digest_of
 from ..strategies.strategy import Released, ServerState, Strategy
-from ..wire.errors import ClientsFailed
+from ..wire.errors import BudgetSpent, ClientsFailed
 from ..wire.fold import Fold
-from ..wire.messages import Arrays, Instruction, Purpose, Settings
+from ..wire.messages import SPENT, Arrays, Instruction, Purpose, Settings
 from ..wire.transport import Transport
+from .admission import Admission
 from .progress import Began, Committed, Evaluated, Failed, Observe, Refused
-from .sampler import Sampler
+from .sampler import Cohort, Sampler
 from .store import Store
 
 POOLED = "(pooled)"
 """The holder of the pooled rows in a simulation: it is measured, and never takes part in a round."""
+
+MECHANISM = "mechanism"
+"""Under this name the state's memory holds the mechanism's."""
+RELEASE = "model"
+"""What a round releases: the name of its charge in the ledger."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +43,12 @@ class Coordinator:
     Guarantees:
       - The final state depends on the arguments alone: not on crashes, nor on the order of arrival.
       - What happened is durable before it is observed, and a failure keeps every committed round.
+      - A release is in the ledger, durably, before its noise is drawn. A round that is repeated after
+        a crash releases the same bytes and is charged once, or other bytes and is charged again.
 
-    Raises `ClientsFailed` if a client raised, or every update of a round was refused.
+    Raises `BudgetSpent` before a round that the budget does not allow, `StoreError` if the ledger lacks
+    what the store says was charged, and `ClientsFailed` if a client raised, or every update of a round
+    without noise was refused.
     """
 
     strategy: Strategy
@@ -42,6 +56,8 @@ class Coordinator:
     sampler: Sampler
     transport: Transport
     store: Store
+    account: Account
+    secret: Secret
     clients: Sequence[str] = field(repr=False)
     measured: Sequence[str] = field(repr=False)
     rounds: int
@@ -52,6 +68,8 @@ class Coordinator:
 
     def run(self, initial: Arrays) -> ServerState:
         """The state after the last round, starting at `initial` unless the store is further."""
+        for committed, _ in self.store.history()[-1:]:
+            self.account.recognise(committed.ledger)
         state = self.store.latest() or self._start(initial)
         while True:
             if self._is_due(state.round):
@@ -63,18 +81,17 @@ class Coordinator:
     def round(self, state: ServerState) -> ServerState:
         """One round."""
         number, began = state.round + 1, time.monotonic()
+        event = self.mechanism.event(self.sampler.sampling(len(self.clients)), number)
         self.store.begin(number)
-        cohort = self.sampler.sample(self.clients, np.random.default_rng([self.seed, number]))
+        self.account.check(number, RELEASE, event)
+        cohort = self.sampler.sample(self.clients, number, self._coins(event, number))
         self.observe(Began(round=number, rounds=self.rounds, cohort=len(cohort.members)))
         instruction = self._instruction(Purpose.FIT, number, state)
-        fold = self._gather(instruction, cohort.members)
-        if fold.receipts:
-            released = self.mechanism.release(fold.total())
-            state = self.strategy.step(
-                state, Released(mean=released, participation=cohort.participation)
-            )
-        else:
-            state = state.unmoved()
+        fold = self._gather(instruction, cohort.members, noised=event != NonPrivate())
+        total = fold.total() or self._blank(instruction)
+        context = (RELEASE, number, repr((self.mechanism, cohort.sampling)), digest_of(total))
+        head = self.account.charge(number, RELEASE, event, self.secret.fingerprint(*context))
+        state = self._step(state, cohort, total, self.secret.stream(*context))
         record = Committed(
             round=number,
             cohort=len(cohort.members),
@@ -82,6 +99,8 @@ class Coordinator:
             refused=len(fold.refusals),
             training=add(receipt.statistics for receipt in fold.receipts),
             seconds=time.monotonic() - began,
+            ledger=head,
+            terms=instruction.terms,
         )
         self.store.commit(state, record)
         self.observe(record)
@@ -103,10 +122,30 @@ class Coordinator:
         self.observe(evaluated)
 
     def _start(self, initial: Arrays) -> ServerState:
-        state = self.strategy.init(initial)
+        state = _with_memory(self.strategy.init(initial), self.mechanism.begin())
         nothing = Committed(round=0, cohort=0, admitted=0, refused=0, training={}, seconds=0.0)
         self.store.commit(state, nothing)
         return state
+
+    def _step(self, state: ServerState, cohort: Cohort, total: Arrays, noise: Noise) -> ServerState:
+        """The state after the release of `total`; what the mechanism remembers goes with it."""
+        memory = state.memory.get(MECHANISM, {})
+        mean, memory = self.mechanism.release(total, cohort.sampling, memory, noise)
+        if mean is None:
+            return state.unmoved()
+        released = Released(mean=mean, participation=cohort.sampling.participation)
+        state = self.strategy.step(state, released)
+        return _with_memory(state, memory)
+
+    def _coins(self, event: Event, round: int) -> Uniform:
+        """What the cohort is drawn with: secret where privacy rests on it, else from the seed."""
+        if event == NonPrivate():
+            return np.random.default_rng([self.seed, round])
+        return self.secret.stream("cohort", round)
+
+    def _blank(self, instruction: Instruction) -> Arrays:
+        admission = Admission(strategy=self.strategy, mechanism=self.mechanism)
+        return admission.blank(instruction)
 
     def _is_due(self, round: int) -> bool:
         wanted = round > 0 and (round % self.evaluate_every == 0 or round == self.rounds)
@@ -120,9 +159,13 @@ class Coordinator:
             parameters=state.parameters,
             extras=self.strategy.extras(state) if purpose is Purpose.FIT else {},
             settings=self.settings,
+            terms=self.mechanism.terms(state.memory.get(MECHANISM, {})),
+            run=self.account.run,
         )
 
-    def _gather(self, instruction: Instruction, members: Sequence[str]) -> Fold:
+    def _gather(
+        self, instruction: Instruction, members: Sequence[str], *, noised: bool = False
+    ) -> Fold:
         fold = self.transport.gather(instruction, members)
         for refusal in fold.refusals:
             self.observe(Refused(round=instruction.round, refusal=refusal))
@@ -137,10 +180,20 @@ class Coordinator:
                 f"{' '.join(first.error.split())}",
                 fold.failures,
             )
-        if members and not fold.receipts:
+        spent = [refusal for refusal in fold.refusals if refusal.reason.startswith(SPENT)]
+        if members and len(spent) == len(members):
+            raise BudgetSpent(
+                f"All {len(members)} clients decline, the first for: {spent[0].reason}"
+            )
+        if members and not fold.receipts and not noised:
             raise ClientsFailed(
                 instruction.round,
                 f"All {len(members)} updates of round {instruction.round} were refused, for "
                 f"{fold.refusals[0].reason!r}; if training diverges, lower train.learning_rate.",
             )
         return fold
+
+
+def _with_memory(state: ServerState, memory: Arrays) -> ServerState:
+    """`state` with what the mechanism remembers beside what the strategy does."""
+    return replace(state, memory={**state.memory, MECHANISM: memory}) if memory else state

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ..wire.messages import Failure, Refusal, Statistics
+from ..wire.messages import Failure, Refusal, Settings, Statistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,10 @@ class Failed:
 
 @dataclass(frozen=True, kw_only=True)
 class Committed:
-    """A round is durable: how many were asked, admitted, refused; sums over the admitted; seconds."""
+    """A round is durable: how many were asked, admitted, refused; sums over the admitted; seconds.
+
+    `ledger` is the head of the ledger once the round was charged, `terms` what the mechanism said.
+    """
 
     round: int
     cohort: int
@@ -43,6 +46,8 @@ class Committed:
     refused: int
     training: Statistics
     seconds: float
+    ledger: str = ""
+    terms: Settings = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import secrets
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy.pool import NullPool
 
+from ..privacy.secret import Secret
 from ..strategies.strategy import ServerState
 from ..wire.arrays import decode, encode
+from ..wire.database import Database
 from ..wire.durable import write_durably
 from ..wire.errors import CodecError, StoreError
 from ..wire.messages import Arrays, named, part
@@ -36,6 +36,12 @@ _rounds = sql.Table(
     sql.Column("committed", sql.Text),
     sql.Column("evaluated", sql.Text),
 )
+_run = sql.Table(
+    "run",
+    _metadata,
+    sql.Column("name", sql.String(32), primary_key=True),
+    sql.Column("secret", sql.LargeBinary, nullable=False),
+)
 
 
 class Store:
@@ -45,29 +51,31 @@ class Store:
       - `latest` is the state of the last `commit` that returned, or of one that was under way when
         the process died; never a mixture.
       - A file that was altered is reported, not used.
+      - After `seal`, nothing is left from which noise could be drawn again or taken off.
 
     Raises `StoreError` if the folder holds something else, or the disk is full.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{folder} cannot be made: {error}.") from error
-        self._engine = sql.create_engine(
-            sql.URL.create("sqlite", database=str(folder / "store.db")), poolclass=NullPool
-        )
-        sql.event.listen(self._engine, "connect", _make_durable)
-        with self._transaction() as connection:
-            tables = set(sql.inspect(connection).get_table_names())
-            if foreign := tables - _metadata.tables.keys():
-                raise StoreError(
-                    f"{folder / 'store.db'} is not a store: it holds {min(foreign)!r}."
-                )
-            if not tables and (folder / "objects").exists():
-                raise StoreError(f"{folder / 'store.db'} is missing or empty; restore it.")
-            _metadata.create_all(connection)
+        self._database = Database(folder / "store.db", _metadata)
+        if self._database.is_new and (folder / "objects").exists():
+            raise StoreError(f"{folder / 'store.db'} is missing or empty; restore it.")
+
+    def run(self) -> str:
+        """The name of this run, which no other run has."""
+        return str(self._identity().name)
+
+    def secret(self) -> Secret:
+        """The secret of this run: as confidential as its sums, and gone once it is sealed."""
+        return Secret(bytes(self._identity().secret))
+
+    def seal(self) -> None:
+        """Forgets the secret, and the memory of every state: the run is over."""
+        with self._database.transaction() as connection:
+            connection.execute(_run.update().values(secret=b""))
+            connection.execute(_rounds.update().values(memory=self._put({})))
+        self._sweep()
 
     def begin(self, round: int) -> None:
         """Makes the plan of `round` durable; a round that was begun before is begun again.
@@ -75,7 +83,7 @@ class Store:
         Raises `StoreError` if the round is committed already.
         """
         this = _rounds.c.round == round
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(_rounds.delete().where(this, _rounds.c.committed.is_(None)))
             if connection.execute(sql.select(_rounds.c.round).where(this)).first():
                 raise StoreError(f"Round {round} is committed already; it cannot begin again.")
@@ -92,14 +100,14 @@ class Store:
             "memory": self._put(memory),
             "committed": json.dumps(asdict(record)),
         }
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(_rounds.delete().where(_rounds.c.round == state.round))
             connection.execute(_rounds.insert().values(**row))
         self._sweep()
 
     def measure(self, evaluated: Evaluated) -> None:
         """Adds the evaluation of a committed round to the history."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(
                 _rounds.update()
                 .where(_rounds.c.round == evaluated.round)
@@ -109,7 +117,7 @@ class Store:
     def latest(self) -> ServerState | None:
         """The state of the last committed round; None before the first commit."""
         query = sql.select(_rounds).where(_rounds.c.committed.is_not(None))
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             row = connection.execute(query.order_by(_rounds.c.round.desc()).limit(1)).first()
         if row is None:
             return None
@@ -124,7 +132,7 @@ class Store:
         """What happened in each committed round after the initial one, in order."""
         query = sql.select(_rounds.c.committed, _rounds.c.evaluated)
         query = query.where(_rounds.c.committed.is_not(None), _rounds.c.round > 0)
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             rows = connection.execute(query.order_by(_rounds.c.round)).all()
         try:
             return [
@@ -140,23 +148,22 @@ class Store:
     def is_measured(self, round: int) -> bool:
         """Whether the evaluation of `round` is part of the history."""
         query = sql.select(_rounds.c.evaluated).where(_rounds.c.round == round)
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             return connection.execute(query).scalar() is not None
 
     def close(self) -> None:
         """Lets go of the database."""
-        self._engine.dispose()
+        self._database.close()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sql.Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except sql.exc.DatabaseError as error:
-            raise StoreError(
-                f"{self.folder / 'store.db'}: {error.orig}. What was committed before is kept; "
-                "free some space or check the folder, then resume."
-            ) from error
+    def _identity(self) -> sql.Row[tuple[str, bytes]]:
+        """Made when it is first asked for."""
+        with self._database.transaction() as connection:
+            found = connection.execute(sql.select(_run)).first()
+            if found is None:
+                own = {"name": secrets.token_hex(16), "secret": Secret.fresh().key}
+                connection.execute(_run.insert().values(**own))
+                found = connection.execute(sql.select(_run)).one()
+        return found
 
     def _put(self, arrays: Arrays) -> str:
         data = encode(arrays)
@@ -187,14 +194,8 @@ class Store:
         """Forgets the files of all but the last two committed rounds."""
         query = sql.select(_rounds.c.parameters, _rounds.c.memory)
         query = query.where(_rounds.c.committed.is_not(None)).order_by(_rounds.c.round.desc())
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             keep = {digest for row in connection.execute(query.limit(2)) for digest in row}
         for path in (self.folder / "objects").iterdir():
             if path.stem not in keep:
                 path.unlink(missing_ok=True)
-
-
-def _make_durable(connection: sqlite3.Connection, _: object) -> None:
-    """Every commit reaches the disk before it returns."""
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import Annotated, Any, Literal, Self
 import tomli_w
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ..client.dpsgd import DPSGD
 from ..client.training import Device, Training
-from ..privacy.mean import Mean
-from ..server.sampler import Everyone, FixedSize, Poisson, Sampler
+from ..privacy import AdaptiveGaussian, BandedGaussian, Gaussian, LocalGaussian, Mean, Mechanism
+from ..privacy.budget import Adjacency, Budget, Unit
+from ..server.sampler import Cyclic, Everyone, FixedSize, Poisson, Sampler
 from ..strategies import (
     FedAdagrad,
     FedAdam,
@@ -63,7 +66,14 @@ STRATEGIES = {
     "fednova": FedNova,
     "scaffold": Scaffold,
 }
-SAMPLERS = {"everyone": Everyone, "fixed": FixedSize, "poisson": Poisson}
+MECHANISMS = {
+    "mean": Mean,
+    "gaussian": Gaussian,
+    "adaptive": AdaptiveGaussian,
+    "banded": BandedGaussian,
+    "local": LocalGaussian,
+}
+SAMPLERS = {"everyone": Everyone, "fixed": FixedSize, "poisson": Poisson, "cyclic": Cyclic}
 
 
 class ConfigError(TacitError):
@@ -104,6 +114,33 @@ class EvaluateSection(Section):
     every: Annotated[int, Field(ge=1)] = 1
 
 
+def _ledger(text: str) -> str:
+    """A path means the same file wherever the run is resumed from."""
+    return text if text in ("shared", "run") else str(Path(text).absolute())
+
+
+class BudgetSection(Section):
+    """How much privacy may be spent on a population, over all runs that are charged in one ledger.
+
+    `unit` says whose data is protected: a "client" by the mechanism, an "example" by [dpsgd], and then
+    every client keeps this budget itself. `population` is by default the name of the data. `ledger` is
+    "shared" by all runs of this user, a path, or "run" for data that needs no protection: then every
+    run has a budget of its own. `adjacency` is by default the natural one of the mechanism and the
+    sampler.
+    """
+
+    epsilon: Annotated[float, Field(gt=0)]
+    delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
+    unit: Unit = Unit.CLIENT
+    adjacency: Adjacency | None = None
+    population: str | None = None
+    ledger: Annotated[str, AfterValidator(_ledger)] = "shared"
+
+
+MANY = 2**31
+"""More clients than there are: which adjacencies a sampler allows does not depend on their number."""
+
+
 class RunSection(Section):
     """Where it runs. Nothing here changes the result of a run on the CPU.
 
@@ -132,10 +169,45 @@ class Config(Section):
     model: Annotated[Architecture, OneOf(MODELS)] = Perceptron()
     train: Training = Training()
     strategy: Annotated[Strategy, OneOf(STRATEGIES)] = FedAvg()
-    aggregation: Mean = Mean()
+    mechanism: Annotated[Mechanism, OneOf(MECHANISMS)] = Mean()
+    dpsgd: DPSGD | None = None
+    budget: BudgetSection | None = None
+    insecure_noise_seed: Annotated[int | None, Field(ge=0, lt=2**63)] = None
     sampler: Annotated[Sampler, OneOf(SAMPLERS)] = Everyone()
     evaluate: EvaluateSection = EvaluateSection()
     run: RunSection = RunSection()
+
+    @property
+    def population_name(self) -> str:
+        """Whom the ledger charges: what the budget says, or the data by its name."""
+        if self.budget and self.budget.population:
+            return self.budget.population
+        return self.data.name or Path(str(self.data.path)).name
+
+    @property
+    def adjacencies(self) -> tuple[Adjacency, ...]:
+        """In which of them ε can be stated for a client, the natural one first.
+
+        Noise that clients add themselves goes with them, so that only an exchange of what they hold
+        can be hidden.
+        """
+        if isinstance(self.mechanism, LocalGaussian):
+            return (Adjacency.REPLACE_ONE,)
+        return self.sampler.sampling(MANY).adjacencies
+
+    def budget_of(self, unit: Unit) -> Budget:
+        """What may be spent on a `unit`: infinitely much if nothing is said of it."""
+        natural = self.adjacencies[0] if unit is Unit.CLIENT else Adjacency.ADD_REMOVE
+        found = self.budget
+        if found is None or found.unit is not unit:
+            return Budget(epsilon=math.inf, adjacency=natural)
+        adjacency = found.adjacency or natural
+        return Budget(epsilon=found.epsilon, delta=found.delta, adjacency=adjacency)
+
+    @property
+    def mechanism_kind(self) -> str:
+        """The `kind` of the mechanism."""
+        return next(kind for kind, cls in MECHANISMS.items() if type(self.mechanism) is cls)
 
     def to_toml(self) -> str:
         """The file that reads back as this configuration, every default spelled out."""
@@ -220,6 +292,7 @@ _KINDS: dict[str, dict[str, Any]] = {
     "model": MODELS,
     "strategy": STRATEGIES,
     "sampler": SAMPLERS,
+    "mechanism": MECHANISMS,
 }
 _KIND_NAMES = {name for kinds in _KINDS.values() for name in kinds}
 

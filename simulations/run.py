@@ -17,14 +17,21 @@ from ..client.memory import Memory
 from ..client.task import Task
 from ..client.trainer import Plain, choose_device
 from ..fairness.statistics import add, rates
+from ..privacy.account import Account
+from ..privacy.budget import Unit
+from ..privacy.ledger import Ledger
+from ..privacy.secret import Secret
 from ..server.coordinator import POOLED, Coordinator
 from ..server.progress import Committed, Evaluated, Observe, Progress
 from ..server.store import Store
+from ..strategies.strategy import ServerState
 from ..wire.arrays import encode
+from ..wire.errors import BudgetSpent
 from ..wire.messages import Arrays
 from ..wire.transport import InMemory, Transport
 from .baselines import Baselines, load_baselines, save_baselines, train_baselines
 from .config import Config
+from .custody import Custody, ledger_path
 from .dataset import Dataset
 from .description import describe
 from .engine import Watch, assist, coordinating, spawned, torchrun_rank
@@ -122,12 +129,18 @@ def run(
         else:
             folder.create(setup.config, describe(setup.population))
         folder.log("resumed" if resume else "started", fingerprint=setup.config.fingerprint())
-        with closing(Store(folder.path)) as store, transport(setup, folder, watch) as carrier:
-            state = _coordinator(setup, folder, store, carrier, observe).run(setup.initial)
+        with (
+            closing(Store(folder.path)) as store,
+            closing(Ledger(ledger_path(setup.config, folder))) as ledger,
+            transport(setup, folder, watch) as carrier,
+        ):
+            coordinator = _coordinator(setup, folder, store, ledger, carrier, observe)
+            state = _until_spent(coordinator, setup, folder)
             baselines = _baselines(setup, folder, carrier)
             folder.save_model(state.parameters)
             digest = parameter_digest(state.parameters)
             folder.log("finished", round=state.round, parameters=digest)
+            store.seal()
             return Result(
                 config=setup.config,
                 parameters=state.parameters,
@@ -144,20 +157,45 @@ def help_run(setup: Setup, folder: RunFolder) -> NoReturn:
     assist(make_job(setup, folder), setup.config.run.device)
 
 
+def _until_spent(coordinator: Coordinator, setup: Setup, folder: RunFolder) -> ServerState:
+    """Runs to the end. A spent budget keeps the last model that was paid for, and is raised again."""
+    try:
+        return coordinator.run(setup.initial)
+    except BudgetSpent as spent:
+        if (state := coordinator.store.latest()) is not None:
+            folder.save_model(state.parameters)
+            folder.log("budget_spent", round=state.round, reason=str(spent))
+        raise
+
+
 def _coordinator(
-    setup: Setup, folder: RunFolder, store: Store, carrier: Transport, observe: Observe
+    setup: Setup,
+    folder: RunFolder,
+    store: Store,
+    ledger: Ledger,
+    carrier: Transport,
+    observe: Observe,
 ) -> Coordinator:
     def both(progress: Progress) -> None:
         folder.observe(progress)
         observe(progress)
 
-    config = setup.config
+    config, seed = setup.config, setup.config.insecure_noise_seed
+    account = Account(
+        ledger=ledger,
+        population=config.population_name,
+        unit=Unit.CLIENT,
+        run=store.run(),
+        budget=config.budget_of(Unit.CLIENT),
+    )
     return Coordinator(
         strategy=config.strategy,
-        mechanism=config.aggregation,
+        mechanism=config.mechanism,
         sampler=config.sampler,
         transport=carrier,
         store=store,
+        account=account,
+        secret=store.secret() if seed is None else Secret.from_test_seed(seed),
         clients=setup.clients,
         measured=setup.measured,
         rounds=config.rounds,
@@ -191,9 +229,10 @@ def make_job(setup: Setup, folder: RunFolder) -> Job:
         population=setup.population,
         task=setup.task,
         strategy=setup.config.strategy,
-        mechanism=setup.config.aggregation,
+        mechanism=setup.config.mechanism,
         rounds=setup.config.rounds,
         memory=Memory(folder.memory),
+        custody=Custody.of(setup.config, ledger_path(setup.config, folder)),
     )
 
 

@@ -26,6 +26,7 @@ from .dataset import DataError, Dataset
 from .datasets import load
 from .files import read_file
 from .population import Population, populate
+from .private import affordable_config, check_private_training
 
 PROBE_ROWS = 4
 
@@ -70,9 +71,11 @@ def prepare(config: Config, task: Task | None = None, dataset: Dataset | None = 
     _try_machine(config)
     initial = _try_task(config, task, population)
     try:
-        config.sampler.participation(len(population.clients))
+        sampling = config.sampler.sampling(len(population.clients))
     except ValueError as error:
         raise ConfigError(f"sampler: {error}") from None
+    config = affordable_config(config, sampling)
+    check_private_training(config, task, population)
     return Setup(config=config, population=population, task=task, initial=initial)
 
 

@@ -20,7 +20,7 @@ from torch.distributed.distributed_c10d import Store
 from ..client.client import Client
 from ..client.memory import Memory
 from ..client.task import Task
-from ..client.trainer import Plain, Trainer
+from ..client.trainer import Plain
 from ..privacy.mechanism import Mechanism
 from ..server.admission import Admission
 from ..server.coordinator import POOLED
@@ -38,6 +38,7 @@ from ..wire.messages import (
     part,
 )
 from ..wire.transport import collect
+from .custody import Custody
 from .population import Population
 
 COORDINATOR = 0
@@ -53,13 +54,14 @@ class Job:
     mechanism: Mechanism
     rounds: int
     memory: Memory
+    custody: Custody
 
     @property
     def admission(self) -> Admission:
         """How answers are let into a fold."""
         return Admission(strategy=self.strategy, mechanism=self.mechanism)
 
-    def client(self, name: str, trainer: Trainer) -> Client:
+    def client(self, name: str, trainer: Plain) -> Client:
         """The client `name`, trained by `trainer`."""
         population = self.population
         split = population.pooled if name == POOLED else population.clients[name]
@@ -69,8 +71,11 @@ class Job:
             test=population.data.rows(split.test),
             trainer=trainer,
             strategy=self.strategy,
+            mechanism=self.mechanism,
+            secret=self.custody.secret(name),
             memory=self.memory,
             rounds=self.rounds,
+            guard=self.custody.guard(name),
         )
 
     def rows(self, name: str) -> int:
@@ -122,14 +127,15 @@ def receive_instruction() -> tuple[int, Instruction, list[str]] | None:
         parameters=part("parameters", arrays),
         extras=part("extras", arrays),
         settings=public["settings"],
+        terms=public["terms"],
+        run=public["run"],
     )
     return head["number"], instruction, head["members"]
 
 
 def layout(admission: Admission, instruction: Instruction) -> Arrays:
     """Zeros in the shape of a fold's sums: what both ends of a reduction agree on."""
-    nothing = admission.mechanism.bound(admission.expected(instruction), 0)
-    return {name: to_fixed(nothing[name]) for name in sorted(nothing)}
+    return {name: to_fixed(array) for name, array in admission.blank(instruction).items()}
 
 
 def send_fold(fold: Fold, like: Arrays) -> None:
@@ -176,7 +182,7 @@ def _shaped(flat: NDArray[np.int64], like: Arrays) -> dict[str, NDArray[np.int64
     pieces = np.split(flat, ends)
     return {
         name: piece.reshape(array.shape)
-        for (name, array), piece in zip(like.items(), pieces, strict=True)
+        for (name, array), piece in zip(like.items(), pieces, strict=bool(like))
     }
 
 

@@ -4,7 +4,11 @@ TacitError
 ├── CodecError        bytes that are not the arrays they should be
 ├── ClientsFailed     clients raised or were all refused; what was done before is kept
 ├── WorkerLost        a worker process died
-├── StoreError        a run folder that is damaged, locked, or another run's
+├── StoreError        a run folder or a ledger that is damaged, locked, or another run's
+├── BudgetSpent       the privacy budget allows no further release; what was paid for is kept
+├── Declined          a client will not do what it is asked; its reason reveals nothing private
+├── Unaccountable     no accountant can say what this would reveal (privacy/)
+├── AccountantsDisagree  two accountants contradict each other (privacy/)
 ├── DataError         data that is missing, damaged or cannot be used as asked (simulations/)
 └── ConfigError       a configuration that cannot run (simulations/)
 """
@@ -30,6 +34,14 @@ class WorkerLost(TacitError):
 
 class StoreError(TacitError):
     """The run folder cannot be used as asked."""
+
+
+class BudgetSpent(TacitError):
+    """Another release would exceed the privacy budget."""
+
+
+class Declined(TacitError):
+    """A client's answer that it will not take part, and why: its own budget is spent, for example."""
 
 
 class ClientsFailed(TacitError):

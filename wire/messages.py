@@ -37,8 +37,9 @@ class Purpose(StrEnum):
 class Instruction:
     """What the coordinator sends: the same for every member of a cohort.
 
-    `round` counts from 1. `seed` is the run's; a client derives its own generator from it, the round
-    and its name. `extras` are whatever else the strategy sends, such as control variates.
+    `run` names the run, and `round` counts from 1. `seed` is the run's; a client derives its own
+    generator from it, the round and its name. `extras` are whatever else the strategy sends, such
+    as control variates. `terms` are what the mechanism says about this round, such as its clip norm.
     """
 
     round: int
@@ -47,6 +48,8 @@ class Instruction:
     parameters: Arrays = field(repr=False)
     extras: Arrays = field(default_factory=dict, repr=False)
     settings: Settings = field(default_factory=dict)
+    terms: Settings = field(default_factory=dict)
+    run: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,10 @@ class Receipt:
     client: str
     examples: int = field(repr=False)
     statistics: Statistics = field(default_factory=dict, repr=False)
+
+
+SPENT = "its own privacy budget is spent"
+"""How the reason begins with which a client declines to take part ever again."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from .errors import Declined
 from .fold import Fold
-from .messages import Failure, Instruction, Update
+from .messages import Failure, Instruction, Refusal, Update
 
 Receive = Callable[[Fold, Update], None]
 """What happens to an update on arrival: it is admitted, bounded and added to the fold, or refused."""
@@ -59,6 +60,8 @@ def collect(
     """One member's answer into the fold. This is the boundary at which a user's error is recorded."""
     try:
         update = client.answer(instruction)
+    except Declined as declined:
+        fold.refusals.append(Refusal(client=member, reason=str(declined)))
     except Exception as error:  # noqa: BLE001 - a client runs code we did not write
         fold.failures.append(
             Failure(

@@ -34,7 +34,9 @@ workers = 0
 FORKS = """
 import json, os, resource, sys, traceback
 import sklearn.datasets, torch._dynamo
-import tacit.cli.findings, tacit.cli.forecast, tacit.cli.running
+import dp_accounting.pld, opacus.accountants
+import tacit.cli.audit_ledger, tacit.cli.findings, tacit.cli.forecast, tacit.cli.running
+import tacit.cli.spent
 from tacit.cli.main import main
 
 def child(order):

@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 Tacit = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -77,3 +79,60 @@ def test_plan_counts_the_bytes_of_control_variates(tacit: Tacit, wine: Path) -> 
     assert plain["bytes_up"] == 2 * 3 * plain["sizes"]["up"]  # type: ignore[index]
     assert plain["privacy"]["guarantee"] is None  # type: ignore[index]
     assert plain["seconds"]["training"] > 0  # type: ignore[index]
+
+
+NOISED = ("--set", 'mechanism={kind="gaussian", clip=0.5}', "--set", "budget.epsilon=4.0")
+ROWS = ("--set", "dpsgd={noise_multiplier=2.0}", "--set", "budget={epsilon=2.0, unit='example'}")
+
+
+def test_plan_states_the_guarantee_before_anything_trains(tacit: Tacit, wine: Path) -> None:
+    done = tacit("plan", wine, *NOISED, "--set", "budget.ledger=shared.db")
+    assert (done.returncode, done.stderr) == (0, "")
+    for said in (
+        "privacy of a client",
+        "gaussian, clip 0.5, noise multiplier 1.638 (calibrated to the budget)",
+        "deviation 0.819 on the sum, 0.273 on the mean",
+        "everyone: all 3, in every round",
+        "ε = 3.70 by PLD, 4.00 by RDP, at most 3.71 by PRV, at δ = 1e-05 (add/remove)",
+        "replace-one       ε = 8.36",
+        "enough for 2 rounds",
+        "About any one client",
+        "before it adds the noise",
+    ):
+        assert said in done.stdout, done.stdout
+    assert not (wine.parent / "shared.db").exists()
+
+
+def test_plan_charges_no_client_though_it_measures_training(tacit: Tacit, wine: Path) -> None:
+    done = tacit("plan", wine, *ROWS, "--set", "budget.ledger=shared.db", "--format", "json")
+    found = json.loads(done.stdout)["privacy"]["example"]
+    assert 0 <= found["rounds_left"][0] <= found["rounds_left"][1]
+    assert found["epsilon"]["least"] <= found["epsilon"]["median"] <= found["epsilon"]["most"]
+    assert sorted(path.name for path in wine.parent.iterdir()) == [
+        ".stderr",
+        ".stdout",
+        "wine.toml",
+    ]
+
+
+def test_plan_warns_of_what_the_budget_or_delta_cannot_bear(tacit: Tacit, wine: Path) -> None:
+    given = ("--set", "mechanism.noise_multiplier=3.5", "--set", "rounds=50")
+    done = tacit("plan", wine, *NOISED, *given, "--set", "budget.delta=0.4")
+    assert "δ = 0.4 is not below 1/3, the number of clients" in done.stderr
+    done = tacit("plan", wine, *NOISED, *given)
+    assert "of 50 rounds: the run would stop there" in done.stderr
+    assert "at most ε = 4.00 at δ = 1e-05" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "mechanism",
+    [
+        '{kind="adaptive", noise_multiplier=0.4, count_noise=0.5}',
+        '{kind="local", clip=1.0, epsilon=3.0}',
+    ],
+)
+def test_plan_knows_every_mechanism(tacit: Tacit, wine: Path, mechanism: str) -> None:
+    done = tacit("plan", wine, "--set", f"mechanism={mechanism}", "--set", "insecure_noise_seed=1")
+    assert done.returncode == 0, done.stderr
+    assert "INSECURE: noise from a test seed protects nobody" in done.stdout
+    assert "caution: insecure_noise_seed is set" in done.stderr

@@ -11,10 +11,10 @@ import tacit
 
 Tacit = Callable[..., "subprocess.CompletedProcess[str]"]
 
-HEAVY = ("torch", "numpy", "sklearn", "sqlalchemy", "matplotlib")
+HEAVY = ("torch", "numpy", "sklearn", "sqlalchemy", "matplotlib", "opacus", "dp_accounting")
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["report"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["report"], ["budget"], ["audit", "ledger"]])
 def test_help_imports_nothing_heavy(command: list[str]) -> None:
     code = (
         "import sys\n"
@@ -35,7 +35,17 @@ def test_help_lists_the_commands_and_the_exit_codes(cold: Tacit) -> None:
     done = cold("--help")
     assert done.returncode == 0
     text = " ".join(done.stdout.split())
-    for said in ("init", "check", "plan", "run", "report", "4 privacy budget exhausted", "130"):
+    for said in (
+        "init",
+        "check",
+        "plan",
+        "run",
+        "report",
+        "budget",
+        "audit",
+        "4 privacy budget",
+        "130",
+    ):
         assert said in text
 
 

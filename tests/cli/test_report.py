@@ -1,4 +1,4 @@
-"""`tacit report` writes three files about a run, finished or not."""
+"""`tacit report` writes about a run and its privacy, whether it is finished or not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ def test_a_report_goes_where_it_is_told_and_leaves_the_run_alone(tacit: Tacit, w
     done = tacit("report", "out", "--out", "page")
     assert (done.returncode, done.stderr) == (0, "")
     names = sorted(path.name for path in (wine.parent / "page").iterdir())
-    assert names == ["learning_curve.svg", "report.json", "report.md"]
+    assert names == [
+        "learning_curve.svg",
+        "privacy.json",
+        "privacy.md",
+        "privacy.registry.yaml",
+        "report.json",
+        "report.md",
+    ]
     assert sorted(path.name for path in (wine.parent / "out").iterdir()) == before
     again = tacit("report", "out", "--format", "json")
     assert json.loads(again.stdout) == json.loads((wine.parent / "out/report.json").read_text())

@@ -10,6 +10,7 @@ import pytest
 from contracts.bits import assert_same_bits, bits
 from contracts.learning import CPU, shards, wine, wine_task
 from tacit.client import Client, Memory, Plain, Training, initial_parameters
+from tacit.privacy import Mean, Secret
 from tacit.strategies import Correction, FedAvg, Scaffold, Strategy
 from tacit.wire import Instruction, Purpose, Update
 
@@ -25,6 +26,8 @@ def client(folder: Path, name: str = "ann", strategy: Strategy | None = None) ->
         test=rows["test"],
         trainer=Plain(wine_task(dropout=0.3), CPU),
         strategy=strategy or FedAvg(),
+        mechanism=Mean(),
+        secret=Secret.fresh(),
         memory=Memory(folder),
         rounds=ROUNDS,
     )

@@ -20,6 +20,7 @@ from tacit.strategies import ServerState
 
 SIZE = 30_000
 LONGEST = 0.12
+READY = b"opened!!"
 
 
 def state(round: int) -> ServerState:
@@ -41,6 +42,7 @@ def commit_forever(folder: Path, acknowledge: int) -> None:
     store = Store(folder)
     latest = store.latest()
     round = 0 if latest is None else latest.round + 1
+    os.write(acknowledge, READY)
     while True:
         store.begin(round)
         store.commit(state(round), record(round))
@@ -48,19 +50,24 @@ def commit_forever(folder: Path, acknowledge: int) -> None:
         round += 1
 
 
-def kill_once(folder: Path, after: float) -> int | None:
-    """The last round that a new process acknowledged in `after` seconds; None if it did not."""
+def kill_once(folder: Path, after: float, *, settled: bool) -> int | None:
+    """The last round that a new process acknowledged in `after` seconds; None if it did not.
+
+    The seconds count from its start or, if `settled`, from when it has opened the store.
+    """
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
         os.close(reader)
         commit_forever(folder, writer)
     os.close(writer)
+    if settled:
+        os.read(reader, len(READY))
     time.sleep(after)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     with os.fdopen(reader, "rb") as pipe:
-        said = pipe.read()
+        said = pipe.read().removeprefix(READY)
     return int.from_bytes(said[-8:], "little") if said else None
 
 
@@ -82,7 +89,9 @@ def check(folder: Path, acknowledged: int) -> int:
 def main(folder: Path, kills: int, seed: int) -> None:
     chance, latest = random.Random(seed), -1
     for _ in range(kills):
-        acknowledged = kill_once(folder, chance.uniform(0.0, LONGEST))
+        acknowledged = kill_once(
+            folder, chance.uniform(0.0, LONGEST), settled=chance.random() < 0.8
+        )
         latest = check(folder, latest if acknowledged is None else acknowledged)
     store = Store(folder)
     store.commit(state(latest + 1), record(latest + 1))

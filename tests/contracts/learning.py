@@ -11,7 +11,7 @@ import torch
 from sklearn.datasets import load_diabetes, load_digits, load_wine
 from tacit.client import Classification, Client, Data, Memory, Plain, Regression, Task
 from tacit.models import MLP
-from tacit.privacy import Mechanism
+from tacit.privacy import Mechanism, Secret
 from tacit.server import Admission
 from tacit.strategies import Strategy
 from tacit.wire import InMemory
@@ -74,7 +74,12 @@ def shards(data: Data, sizes: Mapping[str, int]) -> dict[str, Data]:
 
 
 def clients(
-    data: Mapping[str, Data], task: Task, strategy: Strategy, folder: Path, rounds: int = 5
+    data: Mapping[str, Data],
+    task: Task,
+    strategy: Strategy,
+    mechanism: Mechanism,
+    folder: Path,
+    rounds: int = 5,
 ) -> dict[str, Client]:
     """Real clients that share one trainer, as in a worker process, and test where they train."""
     trainer = Plain(task, CPU)
@@ -85,6 +90,8 @@ def clients(
             test=rows,
             trainer=trainer,
             strategy=strategy,
+            mechanism=mechanism,
+            secret=Secret.fresh(),
             memory=Memory(folder),
             rounds=rounds,
         )
@@ -102,6 +109,6 @@ def in_memory(
 ) -> InMemory:
     """Those clients, behind the in-memory transport."""
     return InMemory(
-        clients=clients(data, task, strategy, folder, rounds),
+        clients=clients(data, task, strategy, mechanism, folder, rounds),
         admit=Admission(strategy=strategy, mechanism=mechanism).open,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from contracts.learning import in_memory
 from tacit.client import Data, Task, Training
-from tacit.privacy import Mean, Mechanism
+from tacit.privacy import Mean, Mechanism, Sampling, Secret
 from tacit.strategies import Released, ServerState, Strategy
 from tacit.wire import Arrays, Instruction, Purpose
 
@@ -43,7 +43,11 @@ def rounds_of(
         )
         fold = transport.gather(instruction, cohort)
         assert (fold.refusals, fold.failures) == ([], [])
-        mean = mechanism.release(fold.total())
+        sampling = Sampling(
+            scheme="fixed", clients=len(data), participation=len(cohort) / len(data)
+        )
+        mean, _ = mechanism.release(fold.total(), sampling, {}, Secret.fresh().stream())
+        assert mean is not None
         state = strategy.step(state, Released(mean=mean, participation=len(cohort) / len(data)))
         yield state
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from contracts.learning import in_memory, shards, wine, wine_task
 from tacit.client import Data, Training, initial_parameters
-from tacit.privacy import Mean
+from tacit.privacy import Account, Budget, Ledger, Mean, Mechanism, Unit
 from tacit.server import (
     Committed,
     Coordinator,
@@ -35,6 +36,8 @@ class Run:
     rounds: int = 4
     seed: int = 7
     strategy: Strategy = field(default_factory=Scaffold)
+    mechanism: Mechanism = field(default_factory=lambda: Mean(weighting="examples"))
+    budget: Budget = field(default_factory=lambda: Budget(epsilon=math.inf))
     sampler: Sampler = field(default_factory=lambda: FixedSize(size=2))
     training: Training = field(default_factory=lambda: Training(batch_size=8))
     data: Mapping[str, Data] = field(default_factory=lambda: shards(wine(), SIZES))
@@ -45,22 +48,30 @@ class Run:
 
     def start(self) -> ServerState:
         """Runs until the end, or until something raises; the store is closed either way."""
-        store = Store(self.folder / "store")
+        store, ledger = Store(self.folder / "store"), Ledger(self.folder / "ledger.db")
         task = wine_task(dropout=0.2)
         transport = in_memory(
             self.data,
             task,
             self.strategy,
-            Mean(weighting="examples"),
+            self.mechanism,
             self.folder / "memory",
             self.rounds,
         )
         coordinator = Coordinator(
             strategy=self.strategy,
-            mechanism=Mean(weighting="examples"),
+            mechanism=self.mechanism,
             sampler=self.sampler,
             transport=self.wrap(transport),
             store=store,
+            account=Account(
+                ledger=ledger,
+                population="wine",
+                unit=Unit.CLIENT,
+                run=store.run(),
+                budget=self.budget,
+            ),
+            secret=store.secret(),
             clients=list(self.data),
             measured=self.measured,
             rounds=self.rounds,
@@ -73,6 +84,7 @@ class Run:
             return coordinator.run(self.initial())
         finally:
             store.close()
+            ledger.close()
 
     def initial(self) -> Arrays:
         return initial_parameters(wine_task(dropout=0.2), self.seed)
@@ -86,7 +98,10 @@ class Run:
         """What the store says happened, but for how long it took."""
         store = Store(self.folder / "store")
         found = [
-            (replace(committed, seconds=0.0), evaluated and replace(evaluated, seconds=0.0))
+            (
+                replace(committed, seconds=0.0, ledger=""),
+                evaluated and replace(evaluated, seconds=0.0),
+            )
             for committed, evaluated in store.history()
         ]
         store.close()

@@ -110,10 +110,10 @@ def expected_sums(scene: Scene, members: Sequence[str], folder: Path, round: int
     """The sum in Python's integers: each value is rounded once, to a multiple of 2^-32."""
     sums: dict[str, list[int]] = {}
     shapes: dict[str, tuple[int, ...]] = {}
-    own = clients(scene.data, scene.task, scene.strategy, folder, scene.rounds)
+    own = clients(scene.data, scene.task, scene.strategy, scene.mechanism, folder, scene.rounds)
     for member in members:
         update = own[member].answer(instruction(round=round))
-        for name, array in scene.mechanism.bound(update.contribution, update.examples).items():
+        for name, array in scene.mechanism.bound(update.contribution, update.examples, {}).items():
             shapes[name] = np.shape(array)
             values = [round_(float(value)) for value in np.ravel(array)]
             sums[name] = [
@@ -180,8 +180,8 @@ def _nobody_is_asked_for_nothing(transport: Transport) -> None:
 def _evaluation_brings_statistics_only(transport: Transport, scene: Scene, folder: Path) -> None:
     asked = instruction(Purpose.EVALUATE)
     fold = transport.gather(asked, list(SIZES))
-    own = clients(scene.data, scene.task, scene.strategy, folder, scene.rounds)
-    assert fold.total().keys() == scene.mechanism.bound({}, 1).keys()
+    own = clients(scene.data, scene.task, scene.strategy, scene.mechanism, folder, scene.rounds)
+    assert fold.total() == {}
     for receipt in fold.receipts:
         update = own[receipt.client].answer(asked)
         assert (receipt.examples, receipt.statistics) == (update.examples, update.statistics)

@@ -6,18 +6,20 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from contracts.mechanism import check_mechanism, contributions, total_of
+from contracts.mechanism import blank, check_mechanism, contributions, released, stream, total_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tacit.privacy import Mean
+from tacit.privacy import Mean, Sampling
+from tacit.privacy.event import NonPrivate
 
+EVERYONE = Sampling(scheme="everyone", clients=10, participation=1.0)
 Weighting = Literal["examples", "uniform"]
 WEIGHTINGS: list[Weighting] = ["examples", "uniform"]
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
 def test_the_mean_keeps_the_mechanism_contract(weighting: Weighting) -> None:
-    check_mechanism(Mean(weighting=weighting))
+    check_mechanism(Mean(weighting=weighting), EVERYONE)
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
@@ -34,7 +36,7 @@ def test_what_is_released_is_the_weighted_mean(
     mechanism = Mean(weighting=weighting)
     values, examples = [value for value, _ in clients], [rows for _, rows in clients]
     parts = [{"x": np.array([value], np.float32)} for value in values]
-    found = mechanism.release(total_of(mechanism, parts, examples))["x"]
+    found = released(mechanism, EVERYONE, total_of(mechanism, parts, examples))["x"]
     wanted = np.average(values, weights=examples if weighting == "examples" else None)
     assert abs(float(found[0]) - wanted) <= 2**-33 + 1e3 * 2**-50
 
@@ -42,22 +44,24 @@ def test_what_is_released_is_the_weighted_mean(
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
 def test_equal_contributions_are_their_own_mean(weighting: Weighting) -> None:
     mechanism, part = Mean(weighting=weighting), contributions(1)[0]
-    released = mechanism.release(total_of(mechanism, [part] * 5, [1, 10, 100, 3, 7]))
+    found = released(mechanism, EVERYONE, total_of(mechanism, [part] * 5, [1, 10, 100, 3, 7]))
     for name, array in part.items():
-        np.testing.assert_allclose(released[name], array, rtol=0, atol=2**-32)
+        np.testing.assert_allclose(found[name], array, rtol=0, atol=2**-32)
 
 
 def test_a_claim_of_a_million_rows_buys_nothing_where_clients_are_equal() -> None:
     mechanism = Mean(weighting="uniform")
     parts = [{"x": np.array([8.0])}, {"x": np.array([0.0])}]
-    released = mechanism.release(total_of(mechanism, parts, [10**6, 1]))
-    np.testing.assert_array_equal(released["x"], [4.0])
+    found = released(mechanism, EVERYONE, total_of(mechanism, parts, [10**6, 1]))
+    np.testing.assert_array_equal(found["x"], [4.0])
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
 def test_nothing_has_no_mean(weighting: Weighting) -> None:
     mechanism = Mean(weighting=weighting)
-    nobody = {name: np.zeros_like(array) for name, array in mechanism.bound({}, 1).items()}
-    for total in ({}, nobody):
-        with pytest.raises(ValueError, match="Expected a positive total weight, got none"):
-            mechanism.release(total)
+    nobody = blank(mechanism, contributions(1)[0])
+    assert mechanism.release(nobody, EVERYONE, {}, stream("nobody")) == (None, {})
+
+
+def test_it_claims_no_protection() -> None:
+    assert Mean().event(EVERYONE, 1) == NonPrivate()

@@ -75,6 +75,7 @@ def test_the_page_holds_every_section_and_the_file_every_client(folder: Path) ->
         "Learning curve",
         "Clients",
         "Refusals",
+        "Privacy",
         "What is not protected",
         "Environment",
         "How to repeat it",
@@ -111,7 +112,13 @@ def test_without_matplotlib_the_rest_is_written(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     written = write_report(RunFolder(folder))
     assert written.missing == "The learning curve needs matplotlib: pip install tacit[plot]"
-    assert [path.name for path in written.files] == ["report.md", "report.json"]
+    assert [path.name for path in written.files] == [
+        "report.md",
+        "report.json",
+        "privacy.md",
+        "privacy.json",
+        "privacy.registry.yaml",
+    ]
     assert "pip install tacit[plot]" in (folder / "report.md").read_text()
 
 

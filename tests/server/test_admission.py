@@ -196,7 +196,7 @@ def test_an_honest_update_adds_exactly_its_bounded_contribution(
     receive = Admission(strategy=strategy, mechanism=mechanism).open(instruction(strategy), MEMBERS)
     wanted = Fold()
     wanted.add(
-        mechanism.bound(update.contribution, update.examples), Receipt(client="bob", examples=5)
+        mechanism.bound(update.contribution, update.examples, {}), Receipt(client="bob", examples=5)
     )
     for arrays in (update.contribution, backwards(update.contribution)):
         fold = Fold()

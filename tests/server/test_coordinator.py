@@ -58,7 +58,9 @@ def test_everything_is_observed_once_and_after_it_is_durable(tmp_path: Path) -> 
 def test_the_history_is_what_was_observed(tmp_path: Path) -> None:
     run = Run(folder=tmp_path)
     _, seen = run.watched()
-    committed = [replace(each, seconds=0.0) for each in seen if isinstance(each, Committed)]
+    committed = [
+        replace(each, seconds=0.0, ledger="") for each in seen if isinstance(each, Committed)
+    ]
     evaluated = {
         each.round: replace(each, seconds=0.0) for each in seen if isinstance(each, Evaluated)
     }

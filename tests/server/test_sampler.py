@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from contracts.sampler import check_sampler
-from tacit.server import Everyone, FixedSize, Poisson, Sampler
+from tacit.server import Cyclic, Everyone, FixedSize, Poisson, Sampler
 
 SAMPLERS: list[Sampler] = [
     Everyone(),
@@ -19,6 +19,8 @@ SAMPLERS: list[Sampler] = [
     Poisson(rate=0.05),
     Poisson(rate=0.5),
     Poisson(rate=1.0),
+    Cyclic(groups=2),
+    Cyclic(groups=20),
 ]
 
 
@@ -37,7 +39,7 @@ def test_poisson_draws_each_client_independently_at_its_rate() -> None:
     rng, sampler = np.random.default_rng(2), Poisson(rate=rate)
     sizes, both = [], 0
     for _ in range(draws):
-        members = sampler.sample(clients, rng).members
+        members = sampler.sample(clients, 1, rng).members
         sizes.append(len(members))
         both += "3" in members and "4" in members
     variance = 50 * rate * (1 - rate)
@@ -48,16 +50,16 @@ def test_poisson_draws_each_client_independently_at_its_rate() -> None:
 
 def test_a_poisson_cohort_may_be_empty_and_may_be_everyone() -> None:
     rng, clients = np.random.default_rng(0), ["a", "b", "c"]
-    sizes = {len(Poisson(rate=0.5).sample(clients, rng).members) for _ in range(200)}
+    sizes = {len(Poisson(rate=0.5).sample(clients, 1, rng).members) for _ in range(200)}
     assert sizes == {0, 1, 2, 3}
-    assert Poisson(rate=1.0).sample(clients, rng).members == ("a", "b", "c")
-    assert Poisson(rate=0.5).sample([], rng).members == ()
+    assert Poisson(rate=1.0).sample(clients, 1, rng).members == ("a", "b", "c")
+    assert Poisson(rate=0.5).sample([], 1, rng).members == ()
 
 
 def test_every_cohort_of_a_fixed_size_is_equally_likely() -> None:
     """Pearson's statistic over 10 cohorts: a correct sampler exceeds 47 once in 2.6 million runs."""
     rng, draws = np.random.default_rng(4), 5000
-    found = Counter(FixedSize(size=2).sample("abcde", rng).members for _ in range(draws))
+    found = Counter(FixedSize(size=2).sample("abcde", 1, rng).members for _ in range(draws))
     assert set(found) == set(combinations("abcde", 2))
     assert sum((count - draws / 10) ** 2 / (draws / 10) for count in found.values()) < 47
 
@@ -74,6 +76,18 @@ def test_a_rate_that_is_no_probability_is_refused(rate: float) -> None:
         Poisson(rate=rate)
 
 
+@pytest.mark.parametrize("groups", [1, 0, -1])
+def test_a_cycle_of_less_than_two_groups_is_refused(groups: int) -> None:
+    with pytest.raises(ValueError, match=f"Expected groups >= 2, got {groups}"):
+        Cyclic(groups=groups)
+
+
+def test_every_client_takes_part_once_in_a_cycle() -> None:
+    clients, coins = [str(i) for i in range(11)], np.random.default_rng(0)
+    cycle = [Cyclic(groups=4).sample(clients, round, coins).members for round in (5, 6, 7, 8)]
+    assert sorted(name for members in cycle for name in members) == sorted(clients)
+
+
 def test_more_than_there_are_cannot_be_drawn() -> None:
     with pytest.raises(ValueError, match="A cohort of 4 cannot be drawn from 3 clients"):
-        FixedSize(size=4).sample("abc", np.random.default_rng(0))
+        FixedSize(size=4).sample("abc", 1, np.random.default_rng(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tacit.privacy import Account, Budget, Ledger, Unit
 from tacit.server import Coordinator, Store
 from tacit.simulations.config import Config, make_config
 from tacit.simulations.run import in_process, make_job, parameter_digest, run, simulate
@@ -78,12 +80,22 @@ def test_the_order_of_arrival_does_not_change_a_bit(
 ) -> None:
     setup = prepare(config())
     job = make_job(setup, RunFolder(tmp_path))
+    store = Store(tmp_path)
+    account = Account(
+        ledger=Ledger(tmp_path / "ledger.db"),
+        population="digits",
+        unit=Unit.CLIENT,
+        run=store.run(),
+        budget=Budget(epsilon=math.inf),
+    )
     coordinator = Coordinator(
         strategy=setup.config.strategy,
-        mechanism=setup.config.aggregation,
+        mechanism=setup.config.mechanism,
         sampler=setup.config.sampler,
         transport=Shuffled(in_process(job, "cpu"), random.Random(seed)),
-        store=Store(tmp_path),
+        store=store,
+        account=account,
+        secret=store.secret(),
         clients=setup.clients,
         measured=setup.measured,
         rounds=setup.config.rounds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -16,7 +17,9 @@ import numpy as np
 import pytest
 from contracts.transport import Scene, check_transport, instruction, make_scene
 from tacit.client import Data, Memory
+from tacit.privacy import Budget
 from tacit.server import POOLED
+from tacit.simulations.custody import Custody
 from tacit.simulations.engine import Engine, spawned
 from tacit.simulations.population import Population, Split
 from tacit.simulations.worker import Job
@@ -46,6 +49,14 @@ def job(scene: Scene) -> Job:
         mechanism=scene.mechanism,
         rounds=scene.rounds,
         memory=Memory(scene.folder),
+        custody=Custody(
+            folder=scene.folder / "custody",
+            population="scene",
+            budget=Budget(epsilon=math.inf),
+            terms=None,
+            keeps_secrets=False,
+            test_seed=None,
+        ),
     )
 
 

@@ -11,7 +11,7 @@ from contracts.learning import linear_task
 from contracts.mechanism import total_of
 from contracts.rounds import after, parabola, rounds_of
 from tacit.client import Training
-from tacit.privacy import Mean
+from tacit.privacy import Mean, Sampling, Secret
 from tacit.strategies import FedAvg, FedNova, Fitted, Released, Strategy
 from tacit.strategies.fednova import accumulated
 
@@ -42,7 +42,10 @@ def test_a_round_follows_the_paper() -> None:
         )[0]
         for delta, count in zip(deltas, steps, strict=True)
     ]
-    mean = mechanism.release(total_of(mechanism, parts, rows))
+    total = total_of(mechanism, parts, rows)
+    everyone = Sampling(scheme="everyone", clients=3, participation=1.0)
+    mean, _ = mechanism.release(total, everyone, {}, Secret.fresh().stream())
+    assert mean is not None
     state = strategy.step(strategy.init({"w": x}), Released(mean=mean, participation=1.0))
 
     p = np.array(rows) / sum(rows)

@@ -1,0 +1,153 @@
+"""What a run has charged, and everything else that its population was charged: ledgers and records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from ..privacy.accounting import Counts
+from ..privacy.budget import Unit
+from ..privacy.event import Event
+from ..privacy.ledger import GENESIS, Entry
+from ..server.progress import Committed
+from ..simulations.config import Config
+from ..simulations.custody import Custody, ledger_path
+from ..simulations.run_folder import RunFolder
+from .guarantee import Bound, Spread, is_noised, of_an_example, sampling_of, spread
+from .ledgers import about, client_ledgers, counts_of, read_ledger, together, whole_part
+from .numbers import stated
+from .records import Records
+
+
+@dataclass(frozen=True, kw_only=True)
+class Charges:
+    """The ledger at `path` as a run left it, and those of its clients.
+
+    `missing` are committed rounds that the ledger does not have: they are charged again from the
+    configuration, so that a ledger that was lost makes no number smaller. `broken` says what is wrong
+    with the chain, if anything is, and then `entries` end before it.
+    """
+
+    config: Config
+    path: Path
+    entries: Sequence[Entry] = field(repr=False)
+    clients: Mapping[str, Sequence[Entry]] = field(repr=False)
+    rows: Mapping[str, int] = field(repr=False)
+    committed: Sequence[Committed] = field(repr=False)
+    broken: str | None
+
+    @cached_property
+    def population(self) -> list[Entry]:
+        """What was ever charged for whole clients of this population."""
+        return about(self.entries, self.config.population_name, Unit.CLIENT)
+
+    @cached_property
+    def run(self) -> str | None:
+        """The name of this run in the ledger."""
+        by_hash = {entry.hash: entry.run for entry in self.population}
+        found = (by_hash[c.ledger] for c in reversed(self.committed) if c.ledger in by_hash)
+        return next(found, None)
+
+    @property
+    def own(self) -> list[Entry]:
+        """What this run was charged."""
+        return [entry for entry in self.population if entry.run == self.run]
+
+    @cached_property
+    def missing(self) -> list[int]:
+        """Committed rounds without an entry."""
+        known = {entry.hash for entry in self.population}
+        return [c.round for c in self.committed if c.ledger not in known]
+
+    @property
+    def head(self) -> str:
+        """The hash that stands for the whole ledger."""
+        return self.entries[-1].hash if self.entries else GENESIS
+
+    def of_clients(self) -> dict[Event, int]:
+        """Every event that a client was ever subject to, as the coordinator knows it."""
+        return together(counts_of(self.population), self._recomputed())
+
+    def of_examples(self) -> dict[str, dict[Event, int]]:
+        """The same for the rows of each client, as its own ledger has it.
+
+        If none of those knows this run, every client is taken to have been in all of its rounds.
+        """
+        if self.config.dpsgd is None:
+            return {}
+        found = {name: counts_of(entries) for name, entries in self.clients.items()}
+        if not self.committed or self.clients_know_this_run:
+            return found
+        rounds = len(self.committed)
+        return {
+            name: together(found.get(name, {}), of_an_example(self.config, name, rows, rounds))
+            for name, rows in self.rows.items()
+        }
+
+    @property
+    def clients_know_this_run(self) -> bool:
+        """Whether the ledger of any client was charged by this run."""
+        return any(entry.run == self.run for entries in self.clients.values() for entry in entries)
+
+    def of_client_epsilon(self) -> float:
+        """ε of a client, infinite if nothing bounds it."""
+        budget = self.config.budget_of(Unit.CLIENT)
+        return stated(self.of_clients(), budget.delta, budget.adjacency)
+
+    def of_example_spread(self) -> Spread | None:
+        """ε of a row over clients; None if no row has been used."""
+        found = self.of_examples()
+        return spread(found, self.config.budget_of(Unit.EXAMPLE)) if found else None
+
+    def bounds(self) -> list[Bound]:
+        """What is known of each unit that the configuration protects; perhaps that nothing bounds it."""
+        found = []
+        if is_noised(self.config, Unit.CLIENT):
+            budget = self.config.budget_of(Unit.CLIENT)
+            epsilon = self.of_client_epsilon()
+            found.append(Bound(unit=Unit.CLIENT, epsilon=epsilon, budget=budget))
+        if is_noised(self.config, Unit.EXAMPLE):
+            budget, most = self.config.budget_of(Unit.EXAMPLE), self.of_example_spread()
+            epsilon = most.most if most else 0.0
+            found.append(Bound(unit=Unit.EXAMPLE, epsilon=epsilon, budget=budget))
+        return found
+
+    def _recomputed(self) -> Counts:
+        if not self.missing:
+            return {}
+        clients = len(self.rows) or max(committed.cohort for committed in self.committed)
+        sampling = sampling_of(self.config, clients)
+        events = [self.config.mechanism.event(sampling, round) for round in self.missing]
+        return together(*({event: 1} for event in events))
+
+
+def charges(records: Records) -> Charges:
+    """What the run of `records` was charged. Raises `StoreError` if a ledger is no ledger."""
+    config = records.config
+    path = ledger_path(config, RunFolder(records.folder))
+    entries, broken = whole_part(read_ledger(path), path)
+    holders = records.population.clients if records.population else {}
+    return Charges(
+        config=config,
+        path=path,
+        entries=entries,
+        clients=of_each_client(config, path),
+        rows={name: own.train for name, own in holders.items()},
+        committed=[committed for committed, _ in records.history],
+        broken=broken,
+    )
+
+
+def of_each_client(config: Config, ledger: Path) -> dict[str, list[Entry]]:
+    """What the clients' own ledgers, beside the one at `ledger`, hold about their rows, by client."""
+    if config.dpsgd is None:
+        return {}
+    found: dict[str, list[Entry]] = {}
+    start = f"{config.population_name}/"
+    for entries in client_ledgers(Custody.of(config, ledger).folder):
+        for entry in entries:
+            if entry.unit == Unit.EXAMPLE and entry.population.startswith(start):
+                found.setdefault(entry.population.removeprefix(start), []).append(entry)
+    return found

@@ -1,0 +1,80 @@
+"""Where budgets are kept: the ledger of a population, and beside it that of each simulated client."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..client.dpsgd import DPSGD
+from ..client.guard import Guard, own_secret
+from ..privacy.budget import Budget, Unit
+from ..privacy.secret import Secret
+from ..server.coordinator import POOLED
+from .config import Config
+from .run_folder import RunFolder
+
+SHARED, RUN = "shared", "run"
+
+
+def ledger_path(config: Config, folder: RunFolder) -> Path:
+    """The ledger that this run is charged in.
+
+    "shared" is the one of this machine's user, `$TACIT_LEDGER` or
+    `~/.local/share/tacit/ledger.db`; "run" is in the run folder, and anything else is a path.
+    """
+    match config.budget.ledger if config.budget else RUN:
+        case "run":
+            return folder.path / "ledger" / "ledger.db"
+        case "shared":
+            home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+            return Path(os.environ.get("TACIT_LEDGER") or Path(home) / "tacit" / "ledger.db")
+        case path:
+            return Path(path).absolute()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Custody:
+    """What each simulated client keeps between runs, in a folder of its own below `folder`."""
+
+    folder: Path
+    population: str
+    budget: Budget
+    terms: DPSGD | None
+    keeps_secrets: bool
+    test_seed: int | None
+
+    @classmethod
+    def of(cls, config: Config, ledger: Path) -> Custody:
+        """The custody that `config` asks for, beside the ledger at `ledger`."""
+        return cls(
+            folder=ledger.parent / f"{ledger.stem}-clients",
+            population=config.population_name,
+            budget=config.budget_of(Unit.EXAMPLE),
+            terms=config.dpsgd,
+            keeps_secrets=config.dpsgd is not None or config.mechanism_kind == "local",
+            test_seed=config.insecure_noise_seed,
+        )
+
+    def guard(self, name: str) -> Guard | None:
+        """The guard of the client `name`; None where nothing is noised, and for the pooled rows."""
+        if self.terms is None or name == POOLED:
+            return None
+        return Guard(
+            folder=self.of_client(name),
+            population=f"{self.population}/{name}",
+            terms=self.terms.for_client(name),
+            budget=self.budget,
+            secret=self.secret(name),
+        )
+
+    def secret(self, name: str) -> Secret:
+        """The secret of the client `name`: kept where answers rest on it, else one that nobody has."""
+        if not self.keeps_secrets or name == POOLED:
+            return Secret.fresh()
+        return own_secret(self.of_client(name), self.test_seed)
+
+    def of_client(self, name: str) -> Path:
+        """Its folder: a name may be "..", or too long."""
+        return self.folder / hashlib.sha256(name.encode()).hexdigest()[:32]

@@ -1,0 +1,104 @@
+"""Whether the privacy that a configuration asks for can be given, before anyone trains."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..client.task import Task
+from ..privacy.accounting import affordable, calibrate, rdp_epsilon
+from ..privacy.budget import Budget, Unit
+from ..privacy.event import Covered, Event, NonPrivate, Unaccountable
+from ..privacy.mechanism import Mechanism
+from ..privacy.sampling import Sampling
+from .config import Config, ConfigError
+from .population import Population
+
+PROBE_ROWS = 4
+
+
+def affordable_config(config: Config, sampling: Sampling) -> Config:
+    """`config` with a noise multiplier that fits its budget, if it leaves that open.
+
+    Raises `ConfigError` for what no accountant can judge, or the budget does not allow even once.
+    """
+    try:
+        config = _calibrated(config, sampling)
+        event = config.mechanism.event(sampling, 1)
+        _check_release(config, event)
+    except (Unaccountable, ValueError) as error:
+        raise ConfigError(f"mechanism: {error}") from None
+    if config.budget and config.budget.unit is Unit.EXAMPLE and config.dpsgd is None:
+        raise ConfigError('budget.unit: "example" is what [dpsgd] protects; add that table.')
+    return config
+
+
+def release_counts(mechanism: Mechanism, sampling: Sampling, rounds: int) -> dict[Event, int]:
+    """How often each event happens in `rounds` rounds."""
+    found: dict[Event, int] = {}
+    for round in range(1, rounds + 1):
+        event = mechanism.event(sampling, round)
+        found[event] = found.get(event, 0) + 1
+    return found
+
+
+def check_private_training(config: Config, task: Task, population: Population) -> None:
+    """Raises `ConfigError` with a line for each reason why DP-SGD cannot train the model."""
+    if config.dpsgd is None:
+        return
+    from ..client.fitness import unfit  # opacus takes seconds to import
+
+    try:
+        terms = [config.dpsgd.for_client(name) for name in population.clients]
+    except ValueError as error:
+        raise ConfigError(f"dpsgd: {error}") from None
+    rows = population.data.rows(population.pooled.train)
+    sample = rows.rows(np.arange(min(PROBE_ROWS, len(rows))))
+    if problems := unfit(task, terms[0], sample, config.train, config.seed):
+        raise ConfigError("\n".join(f"dpsgd: {problem}" for problem in problems))
+
+
+def _calibrated(config: Config, sampling: Sampling) -> Config:
+    """The least noise with which all rounds fit into the budget, where none is named."""
+    mechanism = config.mechanism
+    if vars(mechanism).get("noise_multiplier", 0.0) is not None:
+        return config
+    budget = config.budget_of(Unit.CLIENT)
+    if not budget.finite:
+        raise ValueError(
+            "it has no noise_multiplier and there is no budget to calibrate one to; set one of them."
+        )
+
+    def with_noise(multiplier: float) -> Mechanism:
+        return replace(mechanism, noise_multiplier=multiplier)  # type: ignore[type-var]
+
+    times = sum(
+        count
+        for event, count in release_counts(with_noise(1e-3), sampling, config.rounds).items()
+        if not isinstance(event, Covered)
+    )
+    found = calibrate(lambda z: with_noise(z).event(sampling, 1), times, budget)
+    return config.model_copy(update={"mechanism": with_noise(found)})
+
+
+def _check_release(config: Config, event: Event) -> None:
+    budget: Budget = config.budget_of(Unit.CLIENT)
+    if budget.adjacency not in config.adjacencies:
+        allowed = " or ".join(f'"{adjacency}"' for adjacency in config.adjacencies)
+        raise Unaccountable(
+            f'adjacency = "{budget.adjacency}" does not go with kind = "{config.mechanism_kind}" and '
+            f"this sampler: use {allowed}."
+        )
+    if not budget.finite:
+        return
+    if event == NonPrivate():
+        raise Unaccountable(
+            f'kind = "{config.mechanism_kind}" releases the mean without noise, which no budget can '
+            'pay for; use kind = "gaussian", or set budget.unit = "example" with [dpsgd].'
+        )
+    if affordable({}, event, budget) is None:
+        alone = rdp_epsilon({event: 1}, budget.delta, budget.adjacency)
+        raise ValueError(
+            f"one round alone takes ε = {alone:.4g}, and the budget is {budget}; use more noise."
+        )

@@ -1,0 +1,190 @@
+"""A process that runs noised rounds for ever, and another that kills it again and again.
+
+`python -m contracts.spending FOLDER KILLS SEED` fails unless the ledger, after every kill, accounts for
+everything that was released, and for nothing twice.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from contracts.run import Run
+from tacit.privacy import Account, Gaussian, Ledger, Sampling, Unit
+from tacit.privacy.accounting import rdp_epsilon
+from tacit.privacy.budget import Adjacency
+from tacit.privacy.ledger import Entry
+from tacit.server import Began, Committed, Poisson, Progress, Store
+from tacit.wire import Fold, InMemory, Instruction
+
+FOR_EVER = 10**6
+LONGEST = 0.1
+READY = b"it began"
+DELTA = 1e-5
+STEPS = (
+    "begun",
+    "checked",
+    "gathered",
+    "charging",
+    "charged",
+    "released",
+    "committing",
+    "committed",
+    "measured",
+)
+"""Where a round can be cut, in order."""
+
+MECHANISM = Gaussian(clip=0.5, noise_multiplier=5.0)
+
+
+def noised(folder: Path) -> Run:
+    return Run(
+        folder=folder,
+        rounds=FOR_EVER,
+        mechanism=MECHANISM,
+        sampler=Poisson(rate=0.5),
+        measured=("ann",),
+        evaluate_every=3,
+    )
+
+
+def kill_once(run: Run, after: float, *, settled: bool) -> list[int]:
+    """The rounds that a new process committed in `after` seconds, as it said itself.
+
+    The seconds count from its start or, if `settled`, from when its first round began.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reader)
+        replace(run, observe=partial(_say, writer)).start()
+    os.close(writer)
+    if settled:
+        os.read(reader, len(READY))
+    time.sleep(after)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    with os.fdopen(reader, "rb") as pipe:
+        said = pipe.read().replace(READY, b"")
+    return [int.from_bytes(said[i : i + 8], "little") for i in range(0, len(said) - 7, 8)]
+
+
+def _say(writer: int, progress: Progress) -> None:
+    match progress:
+        case Began():
+            os.write(writer, READY)
+        case Committed(round=round):
+            os.write(writer, round.to_bytes(8, "little"))
+
+
+def check(run: Run) -> tuple[int, list[Entry]]:
+    """The rounds that were released, and the entries, which must account for them: each once."""
+    store, ledger = Store(run.folder / "store"), Ledger(run.folder / "ledger.db")
+    rounds = [committed.round for committed, _ in store.history()]
+    heads = [committed.ledger for committed, _ in store.history()]
+    entries = ledger.verify()
+    assert all(ledger.knows(head) for head in heads)
+    counts = ledger.counts("wine", Unit.CLIENT)
+    store.close()
+    ledger.close()
+    charged = [entry.round for entry in entries]
+    assert len(set(charged)) == len(charged), "the same bytes were charged twice"
+    assert set(rounds) <= set(charged), "a release was not charged"
+    assert len(charged) <= len(rounds) + 1, "more than the open round was charged in advance"
+    event = MECHANISM.event(Sampling(scheme="poisson", clients=4, participation=0.5), 1)
+    released = rdp_epsilon({event: len(rounds)}, DELTA, Adjacency.ADD_REMOVE)
+    assert rdp_epsilon(counts, DELTA, Adjacency.ADD_REMOVE) >= released
+    return len(rounds), entries
+
+
+@dataclass
+class Fuse:
+    """Ends the process, as a power cut would, when `step` of round `round` is reached."""
+
+    step: str
+    round: int
+
+    def reached(self, step: str, round: int) -> None:
+        if (step, round) == (self.step, self.round):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def cut(run: Run, step: str, round: int) -> None:
+    """A new process that is killed exactly there. What is called is real; it is only interrupted."""
+    child = os.fork()
+    if not child:
+        _arm(Fuse(step, round))
+        replace(run, wrap=partial(_Gathering, fuse=Fuse(step, round))).start()
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status)
+
+
+def _arm(fuse: Fuse) -> None:
+    """Interrupts the methods of this process, which is about to die."""
+
+    def around(owner: type, name: str, before: str | None, after: str | None, which: int) -> None:
+        inner = getattr(owner, name)
+
+        def outer(*given: object, **named: object) -> object:
+            found = given[which] if len(given) > which else 0
+            number = found if isinstance(found, int) else getattr(found, "round", 0)
+            if before:
+                fuse.reached(before, number)
+            result = inner(*given, **named)
+            if after:
+                fuse.reached(after, number)
+            return result
+
+        setattr(owner, name, outer)
+
+    around(Store, "begin", None, "begun", 1)
+    around(Account, "check", None, "checked", 1)
+    around(Account, "charge", "charging", "charged", 1)
+    around(Store, "commit", "committing", "committed", 1)
+    around(Store, "measure", None, "measured", 1)
+    release: Callable[..., object] = Gaussian.release
+
+    def releasing(own: Gaussian, *given: object, **named: object) -> object:
+        result = release(own, *given, **named)
+        if fuse.step == "released":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    Gaussian.release = releasing  # type: ignore[assignment, method-assign]
+
+
+@dataclass(frozen=True)
+class _Gathering:
+    inner: InMemory
+    fuse: Fuse
+
+    def gather(self, instruction: Instruction, members: Sequence[str]) -> Fold:
+        fold = self.inner.gather(instruction, members)
+        if instruction.purpose == "fit":
+            self.fuse.reached("gathered", instruction.round)
+        return fold
+
+
+def main(folder: Path, kills: int, seed: int) -> None:
+    torch.set_num_threads(1)
+    chance, run, acknowledged = random.Random(seed), noised(folder), 0
+    replace(run, folder=folder / "warm", rounds=1).start()  # imports, which children then share
+    for _ in range(kills):
+        acknowledged += len(
+            kill_once(run, chance.uniform(0.0, LONGEST), settled=chance.random() < 0.8)
+        )
+        rounds, entries = check(run)
+        assert rounds >= acknowledged, "a round that was said to be committed is lost"
+    print(rounds, len(entries))  # noqa: T201 - how far it came
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
