@@ -9,8 +9,8 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
-BLOCK = 1 << 20
-"""How many values are drawn at a time: so that the scratch space stays small."""
+BLOCK = 1 << 15
+"""How many values are drawn at a time: so that the scratch space stays in the cache."""
 
 
 class Uniform(Protocol):
@@ -40,7 +40,11 @@ class Noise:
 
     def words(self, size: int) -> NDArray[np.uint64]:
         """`size` uniform words of 64 bits."""
-        return np.frombuffer(self._cipher.update(bytes(8 * size)), np.uint64)
+        found = np.zeros(size, np.uint64)
+        if size:
+            bytes_of = found.data.cast("B")
+            self._cipher.update_into(bytes_of, bytes_of)
+        return found
 
     def random(self, size: int, /) -> NDArray[np.float64]:
         """`size` values in [0, 1), multiples of 2^-53."""
@@ -60,7 +64,7 @@ class Noise:
         return found.reshape(shape)
 
     def gaussian32(self, size: int) -> NDArray[np.float32]:
-        """`size` standard normal values in float32, four times as fast: for the steps of DP-SGD."""
+        """`size` standard normal values in float32, many times as fast: for the steps of DP-SGD."""
         found = np.empty(size, np.float32)
         for start in range(0, size, BLOCK):
             part = found[start : start + BLOCK]
