@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tacit.privacy import Unit
-from tacit.privacy.accounting import Counts, verdict
+from tacit.privacy.accountants import Counts
+from tacit.privacy.accounting import verdict
 from tacit.privacy.event import Event, from_json
 from tacit.privacy.ledger import Ledger
 from tacit.reports.records import read

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..privacy.accounting import Counts
+from ..privacy.accountants import Counts
 from ..privacy.budget import Budget, Unit
 from ..reports.charges import of_each_client
 from ..reports.guarantee import (

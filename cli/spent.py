@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
-from ..privacy.accounting import rdp_epsilon
+from ..privacy.accountants import rdp_epsilon
 from ..privacy.budget import Adjacency, Budget, Unit
 from ..privacy.event import Event, Unaccountable
 from ..privacy.ledger import Entry

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..wire.errors import StoreError
-from .accounting import rdp_epsilon
+from .accountants import rdp_epsilon
 from .budget import Budget, Unit
 from .event import Event
 from .ledger import Key, Ledger

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..wire.fold import Fold
 from ..wire.messages import Arrays, Receipt, Settings
-from .accounting import Counts, pld_epsilon, rdp_epsilon
+from .accountants import Counts, pld_epsilon, rdp_epsilon
 from .budget import Adjacency
 from .clipping import norm
 from .distinguishing import Floats, lower_bound

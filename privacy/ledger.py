@@ -18,7 +18,8 @@ import sqlalchemy as sql
 
 from ..wire.database import Database
 from ..wire.errors import BudgetSpent, StoreError
-from .accounting import affordable, rdp_epsilon
+from .accountants import rdp_epsilon
+from .accounting import affordable
 from .budget import Budget, Unit
 from .event import Event, from_json, to_json
 

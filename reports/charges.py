@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from ..privacy.accounting import Counts
+from ..privacy.accountants import Counts
 from ..privacy.budget import Unit
 from ..privacy.event import Event
 from ..privacy.ledger import GENESIS, Entry

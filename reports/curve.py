@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .summary import Summary
+from .svg import svg
 from .tables import number
 
 if TYPE_CHECKING:
@@ -36,31 +36,8 @@ def draw(summary: Summary) -> str | None:
     lines = curves(summary)
     if not lines:
         return None
-    import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    style = mpl.rc_context(
-        {
-            "svg.hashsalt": "tacit",
-            "svg.fonttype": "path",
-            "font.family": "DejaVu Sans",
-            "font.size": 10.0,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.edgecolor": "#B0B0B0",
-            "axes.labelcolor": "#333333",
-            "xtick.color": "#555555",
-            "ytick.color": "#555555",
-        }
-    )
-    with style:
-        figure = Figure(figsize=(8, 4.2))
-        FigureCanvasSVG(figure)
-        _paint(figure.add_axes((0.08, 0.13, 0.63, 0.82)), summary, [*lines, *levels(summary)])
-        file = io.StringIO()
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": "tacit"})
-    return file.getvalue()
+    drawn = [*lines, *levels(summary)]
+    return svg(lambda axes: _paint(axes, summary, drawn), 4.2, (0.08, 0.13, 0.63, 0.82))
 
 
 def curves(summary: Summary) -> list[Line]:

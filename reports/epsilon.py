@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..privacy.accounting import rdp_epsilon
+from ..privacy.accountants import rdp_epsilon
 from ..privacy.budget import Budget, Unit
 from ..privacy.event import Event, Unaccountable, from_json
 from ..privacy.ledger import Entry
@@ -16,6 +15,7 @@ from .charges import Charges
 from .curve import BLUE, GAP, GREY, ORANGE, Line, spread_out
 from .guarantee import is_noised, number
 from .numbers import quick, stated
+from .svg import svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,31 +51,7 @@ def spending(found: Charges) -> Spending | None:
 
 def draw_epsilon(spent: Spending) -> str:
     """The figure. Raises ImportError without matplotlib."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    style = mpl.rc_context(
-        {
-            "svg.hashsalt": "tacit",
-            "svg.fonttype": "path",
-            "font.family": "DejaVu Sans",
-            "font.size": 10.0,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.edgecolor": "#B0B0B0",
-            "axes.labelcolor": "#333333",
-            "xtick.color": "#555555",
-            "ytick.color": "#555555",
-        }
-    )
-    with style:
-        figure = Figure(figsize=(8, 3.6))
-        FigureCanvasSVG(figure)
-        _paint(figure.add_axes((0.08, 0.15, 0.66, 0.79)), spent)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": "tacit"})
-    return file.getvalue()
+    return svg(lambda axes: _paint(axes, spent), 3.6, (0.08, 0.15, 0.66, 0.79))
 
 
 def lines(spent: Spending) -> list[Line]:

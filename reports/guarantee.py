@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from statistics import median_low
 
 from ..privacy import AdaptiveGaussian, BandedGaussian, Gaussian, LocalGaussian
-from ..privacy.accounting import Counts, rdp_epsilon, releases_left
+from ..privacy.accountants import Counts, rdp_epsilon
+from ..privacy.accounting import releases_left
 from ..privacy.budget import Adjacency, Budget, Unit
 from ..privacy.event import Covered, Event, NonPrivate, Unaccountable
 from ..privacy.gaussian import set_

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from ..privacy.accounting import Counts
+from ..privacy.accountants import Counts
 from ..privacy.budget import Unit
 from ..privacy.event import Event, from_json
 from ..privacy.ledger import Entry, Ledger, verify_chain

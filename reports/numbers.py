@@ -11,17 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from ..privacy.accounting import (
+from ..privacy.accountants import (
     COARSE,
     Counts,
-    Verdict,
     gaussian_mu,
     orders,
     pld_epsilon,
     rdp_epsilon,
     rdp_of,
-    verdict,
 )
+from ..privacy.accounting import Verdict, verdict
 from ..privacy.budget import Adjacency
 from ..privacy.event import Event, Poisson, Unaccountable, WithoutReplacement
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
-from ..privacy.accounting import COARSE, INTERVAL, LARGE, PRV_COARSE, PRV_ERROR, rdp_epsilon
+from ..privacy.accountants import COARSE, INTERVAL, LARGE, PRV_COARSE, PRV_ERROR, rdp_epsilon
 from ..privacy.budget import Unit
 from ..privacy.event import Event, Unaccountable, to_json
 from .assumptions import assumptions

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from ..client.task import Task
-from ..privacy.accounting import affordable, calibrate, rdp_epsilon
+from ..privacy.accountants import rdp_epsilon
+from ..privacy.accounting import affordable, calibrate
 from ..privacy.budget import Budget, Unit
 from ..privacy.event import Covered, Event, NonPrivate, Unaccountable
 from ..privacy.mechanism import Mechanism

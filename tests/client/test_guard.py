@@ -14,7 +14,7 @@ from contracts.learning import CPU, shards, wine, wine_task
 from tacit.client import DPSGD, Client, Data, Guard, Memory, Plain, Training, initial_parameters
 from tacit.client.guard import own_secret
 from tacit.privacy import Adjacency, Budget, Ledger, Mean, Unit
-from tacit.privacy.accounting import rdp_epsilon
+from tacit.privacy.accountants import rdp_epsilon
 from tacit.strategies import FedAvg, Scaffold, Strategy
 from tacit.wire import Instruction, Purpose
 from tacit.wire.errors import Declined

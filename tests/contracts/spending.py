@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from contracts.run import Run
 from tacit.privacy import Account, Gaussian, Ledger, Sampling, Unit
-from tacit.privacy.accounting import rdp_epsilon
+from tacit.privacy.accountants import rdp_epsilon
 from tacit.privacy.budget import Adjacency
 from tacit.privacy.ledger import Entry
 from tacit.server import Began, Committed, Poisson, Progress, Store

@@ -12,14 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tacit.privacy import Adjacency, Budget, Unaccountable, Verdict, calibrate, verdict
-from tacit.privacy.accounting import (
-    affordable,
-    gaussian_mu,
-    pld_epsilon,
-    prv_epsilon,
-    rdp_epsilon,
-    releases_left,
-)
+from tacit.privacy.accountants import gaussian_mu, pld_epsilon, prv_epsilon, rdp_epsilon
+from tacit.privacy.accounting import affordable, releases_left
 from tacit.privacy.event import (
     Covered,
     Event,

@@ -41,7 +41,7 @@ from tacit.privacy import (
     verdict,
 )
 from tacit.privacy import event as events
-from tacit.privacy.accounting import rdp_epsilon
+from tacit.privacy.accountants import rdp_epsilon
 from tacit.privacy.gaussian import SIGMA
 from tacit.server import (
     Admission,

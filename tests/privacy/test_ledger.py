@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tacit.privacy import Account, Budget, Ledger, Unit
-from tacit.privacy.accounting import rdp_epsilon
+from tacit.privacy.accountants import rdp_epsilon
 from tacit.privacy.event import Covered, Event, Gaussian, NonPrivate
 from tacit.privacy.ledger import GENESIS, Key
 from tacit.wire.errors import BudgetSpent, StoreError

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tacit.privacy.accounting import rdp_epsilon
+from tacit.privacy.accountants import rdp_epsilon
 from tacit.privacy.budget import Adjacency, Budget, Unit
 from tacit.privacy.event import Event, Gaussian, NonPrivate
 from tacit.privacy.ledger import Key, Ledger

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import tacit
 from contracts.json_schema import violations
-from tacit.privacy.accounting import AccountantsDisagree, pld_epsilon, rdp_epsilon
+from tacit.privacy.accountants import pld_epsilon, rdp_epsilon
+from tacit.privacy.accounting import AccountantsDisagree
 from tacit.privacy.budget import Adjacency, Budget, Unit
 from tacit.privacy.event import Event, NonPrivate, from_json
 from tacit.privacy.ledger import Key, Ledger
