@@ -45,6 +45,7 @@ class Curve:
 
     name: str
     neighbours: str
+    rounds: int
     epsilon: Sequence[float]
     accuracy: Sequence[float]
 
@@ -69,7 +70,10 @@ def trained(name: str, changes: Sequence[str], out: Path) -> Curve:
         accuracy.append(evaluated.pooled["correct"] / evaluated.pooled["examples"])
         events = [from_json(entry.event) for entry in entries if entry.round <= committed.round]
         epsilon.append(verdict(counted(events), budget.delta, budget.adjacency).stated)
-    return Curve(name, budget.adjacency.value.replace("_", "/"), epsilon, accuracy)
+    neighbours = {"add_remove": "add/remove"}.get(
+        budget.adjacency, budget.adjacency.replace("_", "-")
+    )
+    return Curve(name, neighbours, records.rounds, epsilon, accuracy)
 
 
 def counted(events: Sequence[Event]) -> Counts:
@@ -85,17 +89,13 @@ def draw(plain: Curve, noised: Sequence[Curve]) -> None:
     mpl.rcParams["svg.hashsalt"] = "tacit"
     figure, axes = pyplot.subplots(figsize=(8, 4.4))
     for curve, colour in zip(noised, ("#0072B2", "#D55E00"), strict=True):
-        axes.plot(curve.epsilon, curve.accuracy, color=colour, marker="o", markersize=4)
-        axes.annotate(
-            f"{curve.name} ({curve.neighbours})", (curve.epsilon[-1], curve.accuracy[-1]),
-            color=colour, xytext=(0, 9 if colour == "#D55E00" else -16),
-            textcoords="offset points", ha="right", fontsize=9,
-        )  # fmt: skip
-    axes.axhline(plain.accuracy[-1], color="#5A5A5A", linestyle=(0, (5, 3)), linewidth=1.4)
-    axes.annotate(
-        f"no noise, after as many rounds  {plain.accuracy[-1]:.3f}", (0, plain.accuracy[-1]),
-        xytext=(6, 5), textcoords="offset points", color="#5A5A5A", fontsize=9,
-    )  # fmt: skip
+        name = f"{curve.name} ({curve.neighbours})"
+        axes.plot(curve.epsilon, curve.accuracy, color=colour, marker="o", markersize=4, label=name)
+    level = plain.accuracy[-1]
+    axes.axhline(
+        level, color="#5A5A5A", linestyle=(0, (5, 3)), label=f"no noise, in the end {level:.3f}"
+    )
+    axes.legend(frameon=False, loc="lower right")
     axes.set_xlim(0, 8)
     axes.set_xlabel("ε of one client with everything it holds (δ = 1e-5)")
     axes.set_ylabel("accuracy on the 10,000 test images")
@@ -113,12 +113,12 @@ def main() -> int:
             for name, changes in RUNS.items()
         ]
     plain, *noised = curves
-    print("| mechanism | rounds seen | accuracy | ε at δ = 1e-5 | below no noise |")
+    print("| mechanism | rounds | accuracy | ε at δ = 1e-5 | below no noise |")
     print("|---|---|---|---|---|")
     for curve in curves:
         gap = 100 * (plain.accuracy[-1] - curve.accuracy[-1])
         print(
-            f"| {curve.name} | {len(curve.accuracy)} evaluations | {curve.accuracy[-1]:.4f} | "
+            f"| {curve.name} | {curve.rounds} | {curve.accuracy[-1]:.4f} | "
             f"{curve.epsilon[-1]:.2f} ({curve.neighbours}) | {gap:.1f} points |"
         )
     draw(plain, noised)

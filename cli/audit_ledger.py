@@ -82,13 +82,14 @@ def audited(
 def _read(
     own: Sequence[Entry], delta: float, adjacency: Adjacency | None
 ) -> tuple[Adjacency, Reading]:
-    """Samples of fixed size have no reading but replace-one."""
+    """By the adjacency that was asked for, or the first under which all of it can be read."""
     counts = counts_of(own)
-    first = adjacency or Adjacency.ADD_REMOVE
-    found = reading(counts, delta, first)
-    if found.value is None and adjacency is None:
-        return Adjacency.REPLACE_ONE, reading(counts, delta, Adjacency.REPLACE_ONE)
-    return first, found
+    wanted = [adjacency] if adjacency else list(Adjacency)
+    for one in wanted:
+        found = reading(counts, delta, one)
+        if found.value is not None:
+            break
+    return one, found
 
 
 def _named(path: Path) -> tuple[Path, dict[int, str]]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..privacy.mechanism import Mechanism
-from ..privacy.secret import Secret
+from ..privacy.secret import Secret, digest_of
 from ..strategies.strategy import Correction, Strategy
-from ..wire.messages import EXAMPLES, Instruction, Purpose, Update
+from ..wire.errors import Declined
+from ..wire.messages import EXAMPLES, Arrays, Instruction, Purpose, Update
 from .data import Data
 from .guard import Guard
 from .memory import Memory
@@ -53,7 +54,7 @@ class Client:
     def _fit(self, instruction: Instruction) -> Update:
         training = Training.read(instruction.settings)
         memory = self.memory.read(self.name, instruction.round)
-        fitted = self._trainer(instruction, training).fit(
+        fitted = self._trainer(instruction, training, memory).fit(
             instruction.parameters,
             self.train,
             training,
@@ -64,6 +65,7 @@ class Client:
         contribution, remembered = self.strategy.contribute(fitted, instruction.extras, memory)
         if all(np.all(np.isfinite(array)) for array in remembered.values()):
             self.memory.write(self.name, instruction.round, remembered)  # NaN would stay for good
+        secret = self.secret.child(instruction.run, instruction.round)
         statistics: dict[str, float] = {EXAMPLES: len(self.train)}
         if self.guard is None:
             statistics["loss"] = fitted.loss * len(self.train)
@@ -71,16 +73,17 @@ class Client:
             client=self.name,
             round=instruction.round,
             examples=len(self.train),
-            contribution=self.mechanism.perturb(contribution, instruction.terms, self.secret),
+            contribution=self.mechanism.perturb(contribution, instruction.terms, secret),
             statistics=statistics,
         )
 
-    def _trainer(self, instruction: Instruction, training: Training) -> Trainer:
+    def _trainer(self, instruction: Instruction, training: Training, memory: Arrays) -> Trainer:
         if self.guard is None:
             return self.trainer
         from .private import Private  # opacus takes seconds to import
 
-        noise = self.guard.admit(instruction, self.train, training)
+        rest = repr((self.strategy, self.rounds, self.trainer.device)).encode() + digest_of(memory)
+        noise = self.guard.admit(instruction, self.train, training, rest)
         return Private(self.trainer, self.guard.terms, noise)
 
     def _evaluate(self, instruction: Instruction) -> Update:
@@ -92,6 +95,8 @@ class Client:
         )
 
     def _alone(self, instruction: Instruction) -> Update:
+        if self.guard is not None:
+            raise Declined("it trains with privacy only, and a baseline has none")
         training, parameters, rng = (
             Training.read(instruction.settings),
             instruction.parameters,

@@ -41,7 +41,7 @@ class DPSGD:
 
     >>> terms = DPSGD(noise_multiplier={"a": 1.0, "b": 2.0}).for_client("b")
     >>> terms.event(rows=100, batch_size=20)
-    Poisson(rate=0.2, of=Gaussian(noise_multiplier=2.0, discrete=False))
+    Poisson(rate=0.2, of=Gaussian(noise_multiplier=2.0, discrete=False, neighbours='any'))
     >>> terms.rate(rows=10, batch_size=20)
     1.0
     """

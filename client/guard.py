@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from ..privacy.budget import Budget, Unit
 from ..privacy.ledger import Ledger
 from ..privacy.noise import Noise
 from ..privacy.secret import Secret, digest_of
-from ..wire.durable import write_durably
+from ..wire.durable import sync_folder, write_durably
 from ..wire.errors import BudgetSpent, Declined
 from ..wire.messages import SPENT, Instruction
 from .data import Data
@@ -30,6 +31,7 @@ class Guard:
     Guarantees:
       - Whatever the coordinator asks, all training together stays within `budget`, over rounds, runs
         and restarts.
+      - A ledger that was deleted or rolled back is noticed, and ends all training.
       - The steps are in the client's ledger, durably, before the noise of the first one exists.
       - The same instruction on the same rows gets the same noise, and is charged once: whoever asks
         again learns nothing new. A different one gets other noise, and is charged.
@@ -41,17 +43,23 @@ class Guard:
     budget: Budget
     secret: Secret
 
-    def admit(self, instruction: Instruction, data: Data, training: Training) -> Noise:
-        """The noise for training as `instruction` says. Raises `Declined` if it is not affordable."""
+    def admit(
+        self, instruction: Instruction, data: Data, training: Training, rest: bytes = b""
+    ) -> Noise:
+        """The noise for training as `instruction` says. Raises `Declined` if it is not affordable.
+
+        `rest` is whatever else the answer depends on: another value is another question.
+        """
         event = self.terms.event(len(data), training.batch_size)
         steps = training.steps_of(rows=len(data))
-        question = self._question(instruction, data)
+        question = self._question(instruction, data) + rest
         with self._account(instruction.run) as account:
             try:
                 fingerprint = self.secret.fingerprint(question)
-                account.charge(instruction.round, RELEASE, event, fingerprint, steps)
+                head = account.charge(instruction.round, RELEASE, event, fingerprint, steps)
             except BudgetSpent as spent:
                 raise Declined(f"{SPENT}: {self.budget}") from spent
+        write_durably(self.folder / "head", head.encode())
         return self.secret.stream(question)
 
     def spent(self) -> float:
@@ -62,13 +70,16 @@ class Guard:
     @contextmanager
     def _account(self, run: str) -> Iterator[Account]:
         with closing(Ledger(self.folder / "ledger.db")) as ledger:
-            yield Account(
+            account = Account(
                 ledger=ledger,
                 population=self.population,
                 unit=Unit.EXAMPLE,
                 run=run,
                 budget=self.budget,
             )
+            if (head := self.folder / "head").exists():
+                account.recognise(head.read_text())
+            yield account
 
     def _question(self, instruction: Instruction, data: Data) -> bytes:
         """Everything that the answer depends on, so that equal questions have equal answers."""
@@ -90,6 +101,14 @@ def own_secret(folder: Path, test_seed: int | None = None) -> Secret:
         return Secret.from_test_seed(test_seed)
     path = folder / "secret.key"
     if not path.exists():
-        write_durably(path, Secret.fresh().key)
-        path.chmod(0o600)
+        folder.mkdir(parents=True, exist_ok=True)
+        own = folder / f".{os.getpid()}.key"
+        with os.fdopen(os.open(own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(Secret.fresh().key)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):  # another process was first: its key is the key
+            path.hardlink_to(own)
+        own.unlink()
+        sync_folder(folder)
     return Secret(path.read_bytes())

@@ -10,6 +10,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -68,6 +69,8 @@ def pld_epsilon(
     from dp_accounting import UnsupportedEventError
     from dp_accounting.pld import PLDAccountant
 
+    if not all(happened_under(event, adjacency) for event in counts):
+        return None
     accountant = PLDAccountant(
         neighboring_relation=_relation(adjacency), value_discretization_interval=interval
     )
@@ -88,6 +91,8 @@ def prv_epsilon(
 
     history = []
     for event, times in counts.items():
+        if not happened_under(event, adjacency):
+            return None
         match event:
             case Covered():
                 continue
@@ -122,6 +127,18 @@ def gaussian_mu(counts: Counts, adjacency: Adjacency) -> float | None:
     return math.sqrt(total)
 
 
+def happened_under(event: Event, adjacency: Adjacency) -> bool:
+    """Whether `event` is what happened, if neighbours are those of `adjacency`."""
+    of = event if isinstance(event, Gaussian) else getattr(event, "of", None)
+    match of.neighbours if isinstance(of, Gaussian) else "any":
+        case "counted":
+            return adjacency is not Adjacency.ADD_REMOVE
+        case "replaced":
+            return adjacency is Adjacency.REPLACE_ONE
+        case _:
+            return True
+
+
 @lru_cache(maxsize=4096)
 def rdp_of(event: Event, adjacency: Adjacency) -> NDArray[np.float64]:
     """The Rényi divergences of one event, at each of the orders."""
@@ -129,6 +146,11 @@ def rdp_of(event: Event, adjacency: Adjacency) -> NDArray[np.float64]:
     from dp_accounting import UnsupportedEventError
     from dp_accounting.rdp import RdpAccountant
 
+    if not happened_under(event, adjacency):
+        raise Unaccountable(
+            f'adjacency = "{adjacency}" does not go with how clients took part: those that take turns '
+            'need "zero_out" or "replace_one", those that add their noise themselves "replace_one".'
+        )
     match event:
         case NonPrivate():
             return np.full(len(orders()), np.inf)
@@ -160,13 +182,11 @@ def rdp_of(event: Event, adjacency: Adjacency) -> NDArray[np.float64]:
 def _scaled(event: Event, sensitivity: int) -> Event:
     match event:
         case Gaussian(noise_multiplier=z):
-            return Gaussian(noise_multiplier=z / sensitivity)
-        case WithoutReplacement(population=n, sample=k, of=Gaussian(noise_multiplier=z)):
-            of = Gaussian(noise_multiplier=z / sensitivity)
-            return WithoutReplacement(population=n, sample=k, of=of)
-        case Selected(trials=trials, times=times, of=Gaussian(noise_multiplier=z)):
-            of = Gaussian(noise_multiplier=z / sensitivity)
-            return Selected(trials=trials, times=times, of=of)
+            return replace(event, noise_multiplier=z / sensitivity)
+        case WithoutReplacement(of=Gaussian(noise_multiplier=z)):
+            return replace(event, of=Gaussian(noise_multiplier=z / sensitivity))
+        case Selected(of=Gaussian(noise_multiplier=z)):
+            return replace(event, of=Gaussian(noise_multiplier=z / sensitivity))
         case _:
             return event
 

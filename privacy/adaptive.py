@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..wire.fold import largest
 from ..wire.messages import Arrays, Settings, named
 from . import event as events
 from .clipping import FINE, clipped, norm
@@ -32,7 +33,8 @@ class AdaptiveGaussian(Central):
 
     Guarantees:
       - The noise of round t is scaled to Cₜ, by which its contributions were clipped, never to Cₜ₊₁.
-      - If all clients are clipped C grows, if none is it shrinks, and it stays at or above `floor`.
+      - If all clients are clipped C grows, if none is it shrinks. It stays at or above `floor`, and at
+        or below what the updates of all clients may be to be summed exactly.
       - The exact share of clipped clients is not released.
     """
 
@@ -83,7 +85,7 @@ class AdaptiveGaussian(Central):
         count = float(total[BELOW]) + float(noise.gaussian((), self.count_noise * expected))
         share = min(max(count / expected + 0.5, 0.0), 1.0)
         following = max(clip * math.exp(-self.rate * (share - self.quantile)), self.floor)
-        return mean, {CLIP: np.array(min(following, 1e6))}
+        return mean, {CLIP: np.array(min(following, largest(sampling.clients)))}
 
     def _multiplier(self, sampling: Sampling) -> float:
         """z_Δ. Raises `Unaccountable` if the count alone would cost more than z."""

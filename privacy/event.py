@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal, get_args
 
 from ..wire.errors import TacitError
 
@@ -19,20 +19,30 @@ class Unaccountable(TacitError):
     """No accountant can say what this combination reveals, so it is refused, not approximated."""
 
 
+Neighbours = Literal["any", "counted", "replaced"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Gaussian:
     """A sum, each member's part of norm at most C, and normal noise of deviation `noise_multiplier` C.
 
     `discrete` noise is on an integer grid: as private as the continuous one of the same deviation in
     terms of zCDP (Canonne, Kamath, Steinke 2020, arXiv 2004.00010, theorem 4).
+
+    `neighbours` says under which adjacencies that is what happened: "any"; "counted", if one member
+    more or less would change who takes part when; "replaced", if the noise comes and goes with the
+    member.
     """
 
     noise_multiplier: float
     discrete: bool = False
+    neighbours: Neighbours = "any"
 
     def __post_init__(self) -> None:
         if not (self.noise_multiplier > 0 and math.isfinite(self.noise_multiplier)):
             raise ValueError(f"Expected noise_multiplier > 0, got {self.noise_multiplier}.")
+        if self.neighbours not in get_args(Neighbours):
+            raise ValueError(f"Expected neighbours in {get_args(Neighbours)}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +114,8 @@ _NAMES = {cls: name for name, cls in KINDS.items()}
 def to_json(event: Event) -> str:
     """Canonical JSON: equal events give equal text.
 
-    >>> to_json(Poisson(rate=0.1, of=Gaussian(noise_multiplier=1.0)))
-    '{"kind":"poisson","of":{"discrete":false,"kind":"gaussian","noise_multiplier":1.0},"rate":0.1}'
+    >>> to_json(Gaussian(noise_multiplier=1.0))
+    '{"discrete":false,"kind":"gaussian","neighbours":"any","noise_multiplier":1.0}'
     """
     return json.dumps(_table(event), sort_keys=True, separators=(",", ":"))
 
@@ -119,7 +129,7 @@ def _table(event: Event) -> dict[str, Any]:
     table: dict[str, Any] = {"kind": _NAMES[type(event)]}
     for field in fields(event):
         value = getattr(event, field.name)
-        table[field.name] = value if isinstance(value, int | float) else _table(value)
+        table[field.name] = value if isinstance(value, int | float | str) else _table(value)
     return table
 
 

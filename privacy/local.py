@@ -65,7 +65,7 @@ class LocalGaussian:
         """clip(Δᵢ) + N(0, σ²), in the dtypes of the contribution. Raises ValueError for NaN."""
         std = self.noise_multiplier * self.clip
         parts = clipped(contribution, self.clip, FINE)
-        noise = secret.stream("local", digest_of(contribution))
+        noise = secret.stream("local", repr(self), digest_of(contribution))
         return {
             name: (parts[name] * FINE + noise.gaussian(array.shape, std)).astype(array.dtype)
             for name, array in sorted(contribution.items())
@@ -81,7 +81,8 @@ class LocalGaussian:
     def event(self, sampling: Sampling, round: int) -> events.Event:
         """One Gaussian, without amplification: the coordinator knows who takes part."""
         known = sampling if sampling.scheme == "cyclic" else replace(sampling, scheme="everyone")
-        return known.event(events.Gaussian(noise_multiplier=self.noise_multiplier), round)
+        released = events.Gaussian(noise_multiplier=self.noise_multiplier, neighbours="replaced")
+        return known.event(released, round)
 
     def release(
         self, total: Arrays, sampling: Sampling, memory: Arrays, noise: Noise

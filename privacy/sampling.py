@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from . import event as events
@@ -60,5 +60,7 @@ class Sampling:
                 )
             case "cyclic" if (round - 1) % self.separation:
                 return events.Covered()
+            case "cyclic" if released.neighbours == "any":
+                return replace(released, neighbours="counted")
             case _:
                 return released

@@ -43,6 +43,10 @@ class Secret:
         """Anybody can repeat it, so it protects nobody: for tests only."""
         return cls(hashlib.sha256(f"insecure test seed {seed}".encode()).digest(), insecure=True)
 
+    def child(self, *context: str | int | bytes) -> Secret:
+        """A secret for `context` alone."""
+        return Secret(self._derive("child", *context), self.insecure)
+
     def stream(self, *context: str | int | bytes) -> Noise:
         """The stream for `context`."""
         return Noise(self._derive("stream", *context))

@@ -86,7 +86,7 @@ def _executed(found: Charges) -> Assumption:
     """Compares the sizes of cohorts with what the scheme allows."""
     clients = _clients(found)
     sampling = sampling_of(found.config, clients)
-    exact = {"everyone": clients, "fixed": int(sampling.expected)}.get(sampling.scheme)
+    exact = {"everyone": clients, "fixed": round(sampling.expected)}.get(sampling.scheme)
     low, high = (exact, exact) if exact is not None else (0, clients)
     if sampling.scheme == "cyclic":
         low, high = int(sampling.expected), -int(-sampling.expected // 1)

@@ -96,7 +96,7 @@ def _setting(records: Records) -> Table:
     return {
         "model": models or ["none"],
         "trust": {
-            "server": "not trusted with privacy"
+            "server": "trusted with nothing but to count how often it asks"
             if local
             else "trusted to add the noise, keep cohorts secret and forget the sums"
             if is_noised(records.config, Unit.CLIENT)
@@ -217,7 +217,8 @@ def _side_channels(records: Records) -> Table:
         "the report itself names clients and their rates",
         "transport_security": absent("a simulation on one machine"),
         "attestation": absent("none"),
-        "retention": "the secret of the noise and the sums are deleted when a run ends",
+        "retention": "the secret of the run and its sums are deleted when it ends; a client that noises "
+        "by itself keeps its own secret, which must stay with it",
     }
 
 

@@ -99,6 +99,8 @@ def _of_gradients(found: Charges) -> Table:
 def _seed_policy(found: Charges) -> str:
     if is_insecure(found.config):
         return "INSECURE: a test seed of the configuration"
+    if found.config.dpsgd is not None or found.config.mechanism_kind == "local":
+        return "drawn from the operating system by each client, which keeps it; never reported"
     return "drawn from the operating system; forgotten when the run ends, never reported"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ..privacy.budget import Unit
 from ..simulations.config import Config
+from ..strategies.scaffold import Scaffold
 from .guarantee import INSECURE, WORDS, Bound, is_noised, number
 
 NOTHING = (
@@ -60,6 +61,9 @@ def _unprotected(config: Config, shape: Sequence[int] | None) -> Iterator[str]:
         yield "each client's mean training loss, in every round in which it takes part"
     yield "each client's counts on its held-out rows, at every evaluation"
     yield "who takes part, who is refused and who does not answer, as the coordinator sees it"
+    yield "how many take part and are refused in each round, which the report prints"
+    if config.mechanism_kind != "mean" and isinstance(config.strategy, Scaffold):
+        yield "what simulated clients remember for the strategy, in the run folder until the run ends"
     if config.baselines:
         yield f"the baselines ({', '.join(config.baselines)}): they are trained without noise"
     if config.data.standardise == "pooled" and (shape is None or len(shape) == 1):

@@ -67,8 +67,13 @@ class Store:
         return str(self._identity().name)
 
     def secret(self) -> Secret:
-        """The secret of this run: as confidential as its sums, and gone once it is sealed."""
-        return Secret(bytes(self._identity().secret))
+        """The secret of this run: as confidential as its sums. Once it is sealed, one that nobody has."""
+        found = bytes(self._identity().secret)
+        return Secret(found) if found else Secret.fresh()
+
+    def is_sealed(self) -> bool:
+        """Whether the run is over, so that no round may follow."""
+        return not self._identity().secret
 
     def seal(self) -> None:
         """Forgets the secret, and the memory of every state: the run is over."""

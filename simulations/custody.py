@@ -12,6 +12,8 @@ from ..client.guard import Guard, own_secret
 from ..privacy.budget import Budget, Unit
 from ..privacy.secret import Secret
 from ..server.coordinator import POOLED
+from ..wire.durable import write_durably
+from ..wire.errors import StoreError
 from .config import Config
 from .run_folder import RunFolder
 
@@ -22,9 +24,11 @@ def ledger_path(config: Config, folder: RunFolder) -> Path:
     """The ledger that this run is charged in.
 
     "shared" is the one of this machine's user, `$TACIT_LEDGER` or
-    `~/.local/share/tacit/ledger.db`; "run" is in the run folder, and anything else is a path.
+    `~/.local/share/tacit/ledger.db`; "run" is in the run folder, and anything else is a path. What has
+    the noise of a test seed is charged in its own folder: it must not pass for protected elsewhere.
     """
-    match config.budget.ledger if config.budget else RUN:
+    shared = config.budget is not None and config.insecure_noise_seed is None
+    match config.budget.ledger if config.budget and shared else RUN:
         case "run":
             return folder.path / "ledger" / "ledger.db"
         case "shared":
@@ -56,6 +60,23 @@ class Custody:
             keeps_secrets=config.dpsgd is not None or config.mechanism_kind == "local",
             test_seed=config.insecure_noise_seed,
         )
+
+    def bind(self, dealing: str) -> None:
+        """Raises `StoreError` if the clients of this population held other rows in an earlier run.
+
+        Each client pays for its own rows: dealt anew, they would meet a budget that was spent on others.
+        """
+        if self.terms is None:
+            return
+        path = self.folder / f"{hashlib.sha256(self.population.encode()).hexdigest()[:32]}.dealing"
+        if not path.exists():
+            write_durably(path, dealing.encode())
+        elif path.read_text() != dealing:
+            raise StoreError(
+                f"The rows of population {self.population!r} were dealt to its clients differently "
+                f"before, and are charged there ({self.folder}): use the partition, the seed and the "
+                "held-out rows of then, or name another population."
+            )
 
     def guard(self, name: str) -> Guard | None:
         """The guard of the client `name`; None where nothing is noised, and for the pooled rows."""

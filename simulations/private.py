@@ -9,10 +9,11 @@ import numpy as np
 from ..client.task import Task
 from ..privacy.accountants import rdp_epsilon
 from ..privacy.accounting import affordable, calibrate
-from ..privacy.budget import Budget, Unit
+from ..privacy.budget import Adjacency, Budget, Unit
 from ..privacy.event import Covered, Event, NonPrivate, Unaccountable
 from ..privacy.mechanism import Mechanism
 from ..privacy.sampling import Sampling
+from ..wire.fold import largest
 from .config import Config, ConfigError
 from .population import Population
 
@@ -25,13 +26,13 @@ def affordable_config(config: Config, sampling: Sampling) -> Config:
     Raises `ConfigError` for what no accountant can judge, or the budget does not allow even once.
     """
     try:
+        _check_sum(config, sampling)
         config = _calibrated(config, sampling)
         event = config.mechanism.event(sampling, 1)
         _check_release(config, event)
     except (Unaccountable, ValueError) as error:
         raise ConfigError(f"mechanism: {error}") from None
-    if config.budget and config.budget.unit is Unit.EXAMPLE and config.dpsgd is None:
-        raise ConfigError('budget.unit: "example" is what [dpsgd] protects; add that table.')
+    _check_rows(config)
     return config
 
 
@@ -81,6 +82,32 @@ def _calibrated(config: Config, sampling: Sampling) -> Config:
     )
     found = calibrate(lambda z: with_noise(z).event(sampling, 1), times, budget)
     return config.model_copy(update={"mechanism": with_noise(found)})
+
+
+def _check_rows(config: Config) -> None:
+    if config.dpsgd is not None and "alone" in config.baselines:
+        raise ConfigError(
+            'baselines: with [dpsgd] clients train with privacy only; leave out "alone".'
+        )
+    if config.budget is None or config.budget.unit is not Unit.EXAMPLE:
+        return
+    if config.dpsgd is None:
+        raise ConfigError('budget.unit: "example" is what [dpsgd] protects; add that table.')
+    if config.budget_of(Unit.EXAMPLE).adjacency is Adjacency.REPLACE_ONE:
+        raise ConfigError(
+            'budget.adjacency: rows come into a batch by coins, for which "replace_one" has no Rényi '
+            'bound; use "add_remove" or "zero_out".'
+        )
+
+
+def _check_sum(config: Config, sampling: Sampling) -> None:
+    """Raises ValueError if whether an update fits into a sum could depend on how many others came."""
+    clip = vars(config.mechanism).get("clip", 0.0)
+    if clip > largest(sampling.clients):
+        raise ValueError(
+            f"clip = {clip:g} is too large for {sampling.clients} clients to be summed exactly; use at "
+            f"most {largest(sampling.clients):.6g}."
+        )
 
 
 def _check_release(config: Config, event: Event) -> None:

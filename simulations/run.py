@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -134,6 +135,11 @@ def run(
             closing(Ledger(ledger_path(setup.config, folder))) as ledger,
             transport(setup, folder, watch) as carrier,
         ):
+            if store.is_sealed() and not _is_complete(store, setup.config):
+                raise BudgetSpent(
+                    f"{folder.path} ended when its budget was spent; start a new run."
+                )
+            Custody.of(setup.config, ledger.path).bind(describe(setup.population).digest)
             coordinator = _coordinator(setup, folder, store, ledger, carrier, observe)
             state = _until_spent(coordinator, setup, folder)
             baselines = _baselines(setup, folder, carrier)
@@ -141,6 +147,8 @@ def run(
             digest = parameter_digest(state.parameters)
             folder.log("finished", round=state.round, parameters=digest)
             store.seal()
+            if setup.config.mechanism_kind != "mean":  # memories hold what no noise has covered
+                shutil.rmtree(folder.memory, ignore_errors=True)
             return Result(
                 config=setup.config,
                 parameters=state.parameters,
@@ -157,6 +165,11 @@ def help_run(setup: Setup, folder: RunFolder) -> NoReturn:
     assist(make_job(setup, folder), setup.config.run.device)
 
 
+def _is_complete(store: Store, config: Config) -> bool:
+    latest = store.latest()
+    return latest is not None and latest.round >= config.rounds
+
+
 def _until_spent(coordinator: Coordinator, setup: Setup, folder: RunFolder) -> ServerState:
     """Runs to the end. A spent budget keeps the last model that was paid for, and is raised again."""
     try:
@@ -165,6 +178,7 @@ def _until_spent(coordinator: Coordinator, setup: Setup, folder: RunFolder) -> S
         if (state := coordinator.store.latest()) is not None:
             folder.save_model(state.parameters)
             folder.log("budget_spent", round=state.round, reason=str(spent))
+        coordinator.store.seal()
         raise
 
 

@@ -15,9 +15,9 @@ from tacit.client import DPSGD, Client, Data, Guard, Memory, Plain, Training, in
 from tacit.client.guard import own_secret
 from tacit.privacy import Adjacency, Budget, Ledger, Mean, Unit
 from tacit.privacy.accountants import rdp_epsilon
-from tacit.strategies import FedAvg, Scaffold, Strategy
+from tacit.strategies import FedAvg, FedProx, Scaffold, Strategy
 from tacit.wire import Instruction, Purpose
-from tacit.wire.errors import Declined
+from tacit.wire.errors import Declined, StoreError
 from tacit.wire.messages import SPENT
 
 TERMS = DPSGD(clip=1.0, noise_multiplier=1.0)
@@ -144,6 +144,32 @@ def test_other_rows_get_other_noise(tmp_path: Path) -> None:
     one = guard(tmp_path).admit(ask(), ROWS, TRAINING).random(4)
     changed = replace(ROWS, features=np.where(np.arange(13) == 3, 0, ROWS.features))
     assert not np.array_equal(one, guard(tmp_path).admit(ask(), changed, TRAINING).random(4))
+
+
+@pytest.mark.parametrize("lost", ["all of it", "the end of it"])
+def test_a_ledger_that_went_missing_ends_all_training(lost: str, tmp_path: Path) -> None:
+    client(tmp_path).answer(ask(1))
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("ledger.db*")}
+    client(tmp_path).answer(ask(2))
+    for path in tmp_path.glob("ledger.db*"):
+        path.unlink()
+    if lost == "the end of it":
+        for name, data in before.items():
+            (tmp_path / name).write_bytes(data)
+    with pytest.raises(StoreError, match="is missing"):
+        client(tmp_path).answer(ask(3))
+
+
+def test_it_does_not_train_without_privacy_when_it_is_asked_to_train_alone(tmp_path: Path) -> None:
+    with pytest.raises(Declined, match="with privacy only"):
+        client(tmp_path).answer(replace(ask(), purpose=Purpose.ALONE))
+
+
+def test_another_strategy_is_another_question(tmp_path: Path) -> None:
+    """Its corrections would show, without noise, in the difference of two answers."""
+    client(tmp_path, strategy=FedAvg()).answer(ask())
+    client(tmp_path, strategy=FedProx(mu=1.0)).answer(ask())
+    assert round_to(spent(tmp_path)) == 4.22
 
 
 def test_two_clients_have_two_secrets(tmp_path: Path) -> None:

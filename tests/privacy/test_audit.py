@@ -92,12 +92,14 @@ TRUE = {
     "adaptive, three rounds": Sound(
         mechanism=ADAPTIVE, least=0.5, keywords={"rounds": 3, "others": 4, "trials": 400}
     ),
-    "banded, one round": Sound(mechanism=BANDED, sampling=CYCLIC, least=0.5),
+    "banded, one round": Sound(mechanism=BANDED, sampling=CYCLIC, least=0.5, keywords=ZEROED),
     "banded, two turns": Sound(
-        mechanism=BANDED, sampling=CYCLIC, least=0.5, keywords={"rounds": 8, "trials": 600}
+        mechanism=BANDED,
+        sampling=CYCLIC,
+        least=0.5,
+        keywords={**ZEROED, "rounds": 8, "trials": 600},
     ),
     "local, replace-one": Sound(mechanism=LOCAL, least=0.4, keywords=REPLACED),
-    "local, zero-out": Sound(mechanism=LOCAL, keywords=ZEROED),
 }
 
 
@@ -280,14 +282,18 @@ BROKEN: dict[str, tuple[Mechanism, Sampling, Keywords]] = {
     "halved noise, poisson": (HalvedNoise(**Z1), POISSON, {}),
     "halved noise, zero-out": (HalvedNoise(**Z1), EVERYONE, ZEROED),
     "noise of a seed": (NoiseOfASeed(**Z1), EVERYONE, {}),
-    "noise for every client": (NoiseForEveryClient(**Z1), CYCLIC, {}),
+    "noise for every client": (NoiseForEveryClient(**Z1), CYCLIC, ZEROED),
     "divided by who came": (DividedByWhoCame(**Z1), EVERYONE, {}),
     "no noise for nobody": (NoNoiseForNobody(**Z1), EVERYONE, {}),
     "unclipped": (Unclipped(**Z1), EVERYONE, {}),
     "clipped number by number": (ClippedNumberByNumber(**Z1), EVERYONE, {}),
     "NaN is short": (NotANumberIsShort(**Z1), EVERYONE, {}),
     "weighted after the clip": (WeightedAfterTheClip(**Z1), EVERYONE, {}),
-    "noise for the next clip": (NoiseForTheNextClip(**Z1, rate=4.0), HALF, {"others": 20}),
+    "noise for the next clip": (
+        NoiseForTheNextClip(**Z1, rate=4.0),
+        HALF,
+        {**ZEROED, "others": 20},
+    ),
     "count without noise": (CountWithoutNoise(**Z1, count_noise=0.1), EVERYONE, {}),
     "count not shifted": (
         CountNotShifted(clip=1.0, noise_multiplier=0.95),
@@ -295,8 +301,8 @@ BROKEN: dict[str, tuple[Mechanism, Sampling, Keywords]] = {
         {"trials": 4000},
     ),
     "not doubled": (NotDoubled(**Z1), EVERYONE, REPLACED),
-    "unscaled columns": (UnscaledColumns(**Z1, bands=3), CYCLIC, {}),
-    "same noise every round": (SameNoiseEveryRound(**Z1, bands=3), CYCLIC, {"rounds": 2}),
+    "unscaled columns": (UnscaledColumns(**Z1, bands=3), CYCLIC, ZEROED),
+    "same noise every round": (SameNoiseEveryRound(**Z1, bands=3), CYCLIC, {**ZEROED, "rounds": 2}),
     "local for half the distance": (
         LocalForHalfTheDistance(clip=1.0, epsilon=2.0, delta=1e-2),
         EVERYONE,

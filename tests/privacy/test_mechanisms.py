@@ -41,6 +41,7 @@ from tacit.privacy import event as events
 from tacit.privacy.clipping import norm
 from tacit.privacy.gaussian import SIGMA
 from tacit.wire import Arrays
+from tacit.wire.fold import largest
 
 EVERYONE = Sampling(scheme="everyone", clients=10, participation=1.0)
 POISSON = Sampling(scheme="poisson", clients=40, participation=0.25)
@@ -351,13 +352,13 @@ def test_both_releases_together_cost_the_noise_multiplier() -> None:
     assert sum_noise**-2 + count_noise**-2 == pytest.approx(0.9**-2)
 
 
-def test_the_clip_stays_at_or_above_the_floor_and_at_most_a_million() -> None:
+def test_the_clip_stays_above_the_floor_and_below_what_all_clients_may_add() -> None:
     small = AdaptiveGaussian(clip=1e-3, floor=1e-3, noise_multiplier=1.0, count_noise=0.2)
     low = {**blank(small, {"x": np.zeros(1)}), "below": np.array(5.0)}
     assert following(small, EVERYONE, low) == 1e-3
     large = AdaptiveGaussian(clip=1e6, noise_multiplier=1.0, count_noise=0.2)
-    high = {**blank(large, {"x": np.zeros(1)}), "below": np.array(-5.0)}
-    assert following(large, EVERYONE, high) == 1e6
+    high = {**blank(large, {"x": np.zeros(1)}), "below": np.array(-500.0)}
+    assert following(large, THOUSAND, high) == largest(THOUSAND.clients)
 
 
 def test_the_share_of_clipped_clients_is_not_in_the_terms_nor_exact_in_the_memory() -> None:
@@ -441,7 +442,7 @@ def test_sampling_that_lets_a_client_back_too_soon_is_refused() -> None:
         with pytest.raises(Unaccountable, match="4 bands need 4 rounds between"):
             BANDED.event(sampling, 1)
     cycle = [BANDED.event(CYCLIC, round) for round in range(1, 9)]
-    paid = events.Gaussian(noise_multiplier=1.3)
+    paid = events.Gaussian(noise_multiplier=1.3, neighbours="counted")
     assert cycle == 2 * [paid, events.Covered(), events.Covered(), events.Covered()]
 
 
@@ -502,7 +503,7 @@ def test_local_noise_is_exact_at_every_epsilon_for_two_contributions_2c_apart(
 
 
 def test_a_secret_sample_does_not_amplify_what_the_coordinator_sees() -> None:
-    alone = events.Gaussian(noise_multiplier=LOCAL.noise_multiplier)
+    alone = events.Gaussian(noise_multiplier=LOCAL.noise_multiplier, neighbours="replaced")
     assert LOCAL.event(POISSON, 3) == alone
     assert LOCAL.event(EVERYONE, 3) == alone
 
@@ -518,3 +519,19 @@ def test_an_event_says_how_the_cohort_was_drawn() -> None:
     assert GAUSSIAN.event(fixed, 1) == events.WithoutReplacement(population=40, sample=10, of=plain)
     assert HARDENED.event(EVERYONE, 1) == events.Gaussian(noise_multiplier=1.3, discrete=True)
     assert ADAPTIVE.event(EVERYONE, 1) == events.Gaussian(noise_multiplier=0.9)
+
+
+def test_local_noise_is_never_shared_between_two_answers() -> None:
+    """Or the contribution follows from two answers with the same noise at two deviations."""
+    contribution, secret = {"x": np.full(50, 0.1)}, Secret.fresh()
+
+    def noise(epsilon: float, secret: Secret) -> NDArray[Any]:
+        local = LocalGaussian(clip=1.0, epsilon=epsilon)
+        sent = local.perturb(contribution, {}, secret)["x"] - contribution["x"]
+        return np.asarray(sent / local.noise_multiplier)
+
+    one, other = noise(1.0, secret), noise(8.0, secret)
+    assert np.min(np.abs(one - other)) > 1e-6
+    rounds = [noise(1.0, secret.child("run", round)) for round in (1, 2)]
+    assert np.min(np.abs(rounds[0] - rounds[1])) > 1e-6
+    assert_same_bits({"x": rounds[0]}, {"x": noise(1.0, secret.child("run", 1))})
