@@ -10,7 +10,7 @@ from pathlib import Path
 from ..privacy.accounting import Verdict
 from ..privacy.budget import Adjacency, Unit
 from ..privacy.ledger import GENESIS, Entry
-from ..reports.guarantee import WORDS, number
+from ..reports.guarantee import number
 from ..reports.ledgers import about, counts_of, read_whole
 from ..reports.numbers import Reading, reading
 from ..reports.records import read
@@ -151,7 +151,7 @@ def _numbers(row: Audited) -> dict[str, float | str | None]:
 
 
 def _meaning(row: Audited) -> str:
-    return f"at δ = {row.delta:.3g} ({WORDS[Adjacency(row.adjacency)]})"
+    return f"at δ = {row.delta:.3g} ({Adjacency(row.adjacency).label})"
 
 
 def _cells(row: Audited) -> list[str]:

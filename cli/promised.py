@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..privacy.budget import Budget
-from ..reports.guarantee import WORDS, noise_multiplier, noise_std, number, sampling_of
+from ..reports.guarantee import noise_multiplier, noise_std, number, sampling_of
 from ..reports.numbers import Reading, other
 from .promise import ForClients, ForRows, Promise
 
@@ -49,9 +49,9 @@ def _client_lines(found: Promise, own: ForClients) -> Iterator[tuple[str, str]]:
     else:
         yield "noise", f"deviation {std:g} on the sum, {std / sampling.expected:g} on the mean"
     yield "sampling", _scheme(found)
-    meaning = f"at δ = {own.budget.delta:.3g} ({WORDS[own.budget.adjacency]})"
+    meaning = f"at δ = {own.budget.delta:.3g} ({own.budget.adjacency.label})"
     yield f"{config.rounds} rounds", f"{_readings(own.alone)} {meaning}"
-    yield WORDS[other(own.budget.adjacency)], _epsilon(own.second)
+    yield other(own.budget.adjacency).label, _epsilon(own.second)
     yield "unamplified", f"{_epsilon(own.bare)}, if everybody knew who takes part"
     left = None if own.left is None else f"{own.left:,}"
     yield from _account(own.spent.value or 0.0, own.total.value, left, own.budget)
@@ -70,7 +70,7 @@ def _row_lines(found: Promise, own: ForRows) -> Iterator[tuple[str, str]]:
         f"{found.config.rounds} rounds",
         f"ε = {number(spread_.least)} least, {number(spread_.median)} median, "
         f"{number(spread_.most)} most, at δ = {own.budget.delta:.3g} "
-        f"({WORDS[own.budget.adjacency]})",
+        f"({own.budget.adjacency.label})",
     )
     left = None if own.left is None else _range(own.left)
     yield from _account(own.spent, own.total.most, left, own.budget)

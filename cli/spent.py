@@ -14,7 +14,6 @@ from ..privacy.event import Event, Unaccountable
 from ..privacy.ledger import Entry
 from ..reports.charges import of_each_client
 from ..reports.guarantee import (
-    WORDS,
     cycle,
     is_noised,
     number,
@@ -196,7 +195,7 @@ def _where(path: Path) -> str:
 
 
 def _meaning(row: Spent) -> str:
-    return f"at δ = {row.delta:.3g} ({WORDS[Adjacency(row.adjacency)]})"
+    return f"at δ = {row.delta:.3g} ({Adjacency(row.adjacency).label})"
 
 
 def _cells(row: Spent) -> list[str]:

@@ -77,8 +77,8 @@ class Guard:
                 run=run,
                 budget=self.budget,
             )
-            if (head := self.folder / "head").exists():
-                account.recognise(head.read_text())
+            head = self.folder / "head"
+            account.recognise(head.read_text() if head.exists() else "")
             yield account
 
     def _question(self, instruction: Instruction, data: Data) -> bytes:

@@ -53,7 +53,8 @@ class Account:
         return rdp_epsilon(counts, self.budget.delta, self.budget.adjacency)
 
     def recognise(self, head: str) -> None:
-        """Raises `StoreError` if the ledger does not have the entry `head`, which this run has seen."""
+        """Raises `StoreError` unless the ledger is whole and has the entry `head`, once seen in it."""
+        self.ledger.verify()
         if head and not self.ledger.knows(head):
             raise StoreError(
                 f"{self.ledger.path} is older than this run: entry {head[:16]} is missing. Bring the "

@@ -61,7 +61,7 @@ class Audit:
         return not self.eps_lower > self.eps_claimed
 
     def __str__(self) -> str:
-        words = self.adjacency.value.replace("_", "-")
+        words = self.adjacency.label
         return (
             f"{'no violation detected' if self.ok else 'VIOLATION'}: ε > {self.eps_lower:.3f} with "
             f"{self.confidence:.0%} confidence, where ε <= {self.eps_claimed:.3f} is claimed, at δ = "

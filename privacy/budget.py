@@ -28,6 +28,11 @@ class Adjacency(StrEnum):
     """A member's data is exchanged for any other: at most 2 C."""
 
     @property
+    def label(self) -> str:
+        """As people write it."""
+        return "add/remove" if self is Adjacency.ADD_REMOVE else self.value.replace("_", "-")
+
+    @property
     def sensitivity(self) -> int:
         """The sensitivity of a clipped sum, in clip norms."""
         return 2 if self is Adjacency.REPLACE_ONE else 1
@@ -57,5 +62,4 @@ class Budget:
         return math.isfinite(self.epsilon)
 
     def __str__(self) -> str:
-        words = self.adjacency.value.replace("_", "/")
-        return f"ε = {self.epsilon:.4g} at δ = {self.delta:.3g} ({words})"
+        return f"ε = {self.epsilon:.4g} at δ = {self.delta:.3g} ({self.adjacency.label})"

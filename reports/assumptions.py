@@ -9,7 +9,7 @@ from typing import Literal
 from ..privacy.budget import Adjacency, Unit
 from ..privacy.event import Covered, Event, Gaussian, NonPrivate, Poisson, WithoutReplacement
 from .charges import Charges
-from .guarantee import INSECURE, WORDS, sampling_of
+from .guarantee import INSECURE, sampling_of
 from .numbers import reading
 from .unprotected import is_insecure
 
@@ -235,7 +235,7 @@ def _agreement(counts: dict[Event, int], delta: float, adjacency: Adjacency) -> 
         holds="holds" if second else "unverified",
         evidence="PLD is at most RDP, and within the errors of Opacus' PRV"
         if second
-        else f"there is one answer only ({found.by}; {WORDS[adjacency]})",
+        else f"there is one answer only ({found.by}; {adjacency.label})",
     )
 
 

@@ -10,7 +10,7 @@ from statistics import median_low
 from ..privacy import AdaptiveGaussian, BandedGaussian, Gaussian, LocalGaussian
 from ..privacy.accountants import Counts, rdp_epsilon
 from ..privacy.accounting import releases_left
-from ..privacy.budget import Adjacency, Budget, Unit
+from ..privacy.budget import Budget, Unit
 from ..privacy.event import Covered, Event, NonPrivate, Unaccountable
 from ..privacy.gaussian import set_
 from ..privacy.sampling import Sampling
@@ -19,11 +19,6 @@ from ..simulations.private import release_counts
 from .numbers import stated
 
 INSECURE = "INSECURE: noise from a test seed protects nobody"
-WORDS = {
-    Adjacency.ADD_REMOVE: "add/remove",
-    Adjacency.ZERO_OUT: "zero-out",
-    Adjacency.REPLACE_ONE: "replace-one",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +38,7 @@ class Bound:
         if not self.finite:
             return f"none: ε = ∞ ({self.unit})"
         of = f" of {self.budget.epsilon:.4g}" if self.budget.finite else ""
-        meaning = f"({self.unit}, {WORDS[self.budget.adjacency]})"
+        meaning = f"({self.unit}, {self.budget.adjacency.label})"
         return f"ε = {number(self.epsilon)}{of} at δ = {self.budget.delta:.3g} {meaning}"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ..privacy.budget import Unit
 from ..simulations.config import Config
 from ..strategies.scaffold import Scaffold
-from .guarantee import INSECURE, WORDS, Bound, is_noised, number
+from .guarantee import INSECURE, Bound, is_noised, number
 
 NOTHING = (
     "No privacy guarantee: the mean is not noised, and no ε bounds what it says about a client."
@@ -34,7 +34,7 @@ def _sentence(bound: Bound) -> str:
     return (
         f"About {WHOM[bound.unit]}, all released models together say at most "
         f"ε = {number(bound.epsilon)} at δ = {bound.budget.delta:.3g} "
-        f"({WORDS[bound.budget.adjacency]})."
+        f"({bound.budget.adjacency.label})."
     )
 
 

@@ -46,9 +46,9 @@ class Coordinator:
       - A release is in the ledger, durably, before its noise is drawn. A round that is repeated after
         a crash releases the same bytes and is charged once, or other bytes and is charged again.
 
-    Raises `BudgetSpent` before a round that the budget does not allow, `StoreError` if the ledger lacks
-    what the store says was charged, and `ClientsFailed` if a client raised, or every update of a round
-    without noise was refused.
+    Raises `BudgetSpent` before a round that the budget does not allow, `StoreError` if the ledger was
+    altered or lacks what the store says was charged, and `ClientsFailed` if a client raised, or every
+    update of a round without noise was refused.
     """
 
     strategy: Strategy
@@ -68,8 +68,8 @@ class Coordinator:
 
     def run(self, initial: Arrays) -> ServerState:
         """The state after the last round, starting at `initial` unless the store is further."""
-        for committed, _ in self.store.history()[-1:]:
-            self.account.recognise(committed.ledger)
+        history = self.store.history()
+        self.account.recognise(history[-1][0].ledger if history else "")
         state = self.store.latest() or self._start(initial)
         while True:
             if self._is_due(state.round):

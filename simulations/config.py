@@ -7,8 +7,9 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import tomli_w
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -305,10 +306,12 @@ def _known(where: Sequence[int | str]) -> list[str]:
         case [str(name), str(kind)] if name in _KINDS:
             return ["kind", *_KINDS[name][kind].__dataclass_fields__]
         case [str(name), *_]:
-            section = Config.model_fields[name].annotation
+            declared = Config.model_fields[name].annotation
+            options = [option for option in get_args(declared) if option is not type(None)]
+            section = options[0] if options else declared
             if isinstance(section, type) and issubclass(section, BaseModel):
                 return list(section.model_fields)
-            return list(section.__dataclass_fields__) if isinstance(section, type) else []
+            return [field.name for field in fields(section)] if is_dataclass(section) else []
         case _:
             return []
 

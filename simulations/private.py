@@ -10,7 +10,15 @@ from ..client.task import Task
 from ..privacy.accountants import rdp_epsilon
 from ..privacy.accounting import affordable, calibrate
 from ..privacy.budget import Adjacency, Budget, Unit
-from ..privacy.event import Covered, Event, NonPrivate, Unaccountable
+from ..privacy.event import (
+    Covered,
+    Event,
+    Gaussian,
+    NonPrivate,
+    Poisson,
+    Unaccountable,
+    WithoutReplacement,
+)
 from ..privacy.mechanism import Mechanism
 from ..privacy.sampling import Sampling
 from ..wire.fold import largest
@@ -18,6 +26,8 @@ from .config import Config, ConfigError
 from .population import Population
 
 PROBE_ROWS = 4
+LITTLE = 1e-3
+"""A noise multiplier with which every mechanism can say what its event looks like."""
 
 
 def affordable_config(config: Config, sampling: Sampling) -> Config:
@@ -25,6 +35,7 @@ def affordable_config(config: Config, sampling: Sampling) -> Config:
 
     Raises `ConfigError` for what no accountant can judge, or the budget does not allow even once.
     """
+    _check_rows(config)
     try:
         _check_sum(config, sampling)
         config = _calibrated(config, sampling)
@@ -32,7 +43,6 @@ def affordable_config(config: Config, sampling: Sampling) -> Config:
         _check_release(config, event)
     except (Unaccountable, ValueError) as error:
         raise ConfigError(f"mechanism: {error}") from None
-    _check_rows(config)
     return config
 
 
@@ -75,13 +85,26 @@ def _calibrated(config: Config, sampling: Sampling) -> Config:
     def with_noise(multiplier: float) -> Mechanism:
         return replace(mechanism, noise_multiplier=multiplier)  # type: ignore[type-var]
 
+    first = with_noise(LITTLE).event(sampling, 1)
+
     times = sum(
         count
-        for event, count in release_counts(with_noise(1e-3), sampling, config.rounds).items()
+        for event, count in release_counts(with_noise(LITTLE), sampling, config.rounds).items()
         if not isinstance(event, Covered)
     )
-    found = calibrate(lambda z: with_noise(z).event(sampling, 1), times, budget)
+    found = calibrate(lambda z: _with_multiplier(first, z), times, budget)
     return config.model_copy(update={"mechanism": with_noise(found)})
+
+
+def _with_multiplier(event: Event, multiplier: float) -> Event:
+    """The same event with other noise."""
+    match event:
+        case Gaussian():
+            return replace(event, noise_multiplier=multiplier)
+        case Poisson() | WithoutReplacement():
+            return replace(event, of=replace(event.of, noise_multiplier=multiplier))
+        case _:
+            return event
 
 
 def _check_rows(config: Config) -> None:

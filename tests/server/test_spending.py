@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -145,3 +147,20 @@ def test_a_missing_ledger_is_noticed_when_the_run_goes_on(tmp_path: Path) -> Non
         path.unlink()
     with pytest.raises(StoreError, match="is missing"):
         replace(run, rounds=3).start()
+
+
+def test_an_altered_ledger_is_noticed_before_a_round_is_run_on_it(tmp_path: Path) -> None:
+    """Raising the noise of what was charged would buy budget."""
+    run = replace(noised(tmp_path), rounds=3)
+    run.start()
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as database:
+        database.execute("UPDATE ledger SET event = replace(event, '5.0', '9.0') WHERE round = 2")
+        database.commit()
+    with pytest.raises(StoreError, match="entry 2 was altered"):
+        replace(run, rounds=4).start()
+    fresh = replace(run, folder=tmp_path / "new")
+    fresh.folder.mkdir()
+    for path in tmp_path.glob("ledger.db*"):
+        path.rename(fresh.folder / path.name)
+    with pytest.raises(StoreError, match="entry 2 was altered"):
+        fresh.start()

@@ -141,3 +141,10 @@ def test_every_example_configuration_is_valid() -> None:
     assert examples
     for path in examples:
         read_config(path)
+
+
+@pytest.mark.parametrize("table", ["budget", "dpsgd"])
+def test_a_key_unknown_to_an_optional_table_is_named_with_those_it_has(table: str) -> None:
+    needed = {"budget": {"epsilon": 1.0}, "dpsgd": {"noise_multiplier": 1.0}}[table]
+    with pytest.raises(ConfigError, match=f"{table}: Unknown key 'foo'. Known: .*(epsilon|clip)"):
+        make_config({**LEAST, table: {**needed, "foo": 1}})
