@@ -132,7 +132,7 @@ def draw(curves: Sequence[Curve]) -> None:
     axes.set_ylabel("accuracy on the 10,000 test images")
     axes.grid(color="#E6E6E6")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    axes.legend(frameon=False, fontsize=8, loc="lower left")
     figure.tight_layout()
     figure.savefig(FIGURE, metadata={"Date": None})
 
