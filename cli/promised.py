@@ -87,7 +87,7 @@ def _account(
     if left is None:
         yield "budget", "none: everything is charged, and nothing refused"
     else:
-        yield "budget", f"{budget}, enough for {left} rounds"
+        yield "budget", f"{budget}, enough for {left} rounds by RDP"
 
 
 def _scheme(found: Promise) -> str:

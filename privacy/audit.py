@@ -123,7 +123,10 @@ def _claim(counts: Counts, delta: float, adjacency: Adjacency) -> float:
     stated = pld_epsilon(counts, delta, adjacency)
     claimed = rdp_epsilon(counts, delta, adjacency) if stated is None else stated
     if not math.isfinite(claimed):
-        raise ValueError("Expected a mechanism that claims a finite ε, got one without noise.")
+        raise ValueError(
+            "Expected a mechanism that claims a finite ε, got one without noise; the steps of [dpsgd] "
+            "are not audited."
+        )
     return claimed
 
 
