@@ -126,7 +126,7 @@ def run(
     """Runs `setup` in `folder`; with `resume`, goes on from what is there."""
     with folder.locked():
         if resume:
-            folder.check(describe(setup.population))
+            folder.check(setup.config, describe(setup.population))
         else:
             folder.create(setup.config, describe(setup.population))
         folder.log("resumed" if resume else "started", fingerprint=setup.config.fingerprint())

@@ -8,7 +8,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -72,8 +72,13 @@ class RunFolder:
         write_durably(self.population, to_json(population).encode())
         write_durably(self.config, config.to_toml().encode())
 
-    def check(self, population: Description) -> None:
-        """Raises `StoreError` unless the run that is here began with this population."""
+    def check(self, config: Config, population: Description) -> None:
+        """Raises `StoreError` unless the run that is here began with this configuration and these rows."""
+        if self.began() not in (None, config.fingerprint()):
+            raise StoreError(
+                f"{self.config} was changed since the run began, and would make it another run; bring it "
+                "back, or start a new run."
+            )
         if self.population.exists():
             began = from_json(self.population.read_text())
             if began.digest != population.digest:
@@ -81,6 +86,16 @@ class RunFolder:
                     f"{self.path} began with other rows: the data has changed since; bring it back, "
                     "or start a new run."
                 )
+
+    def began(self) -> str | None:
+        """The fingerprint of the configuration with which the run began; None before."""
+        lines = self.events.read_text(errors="replace").splitlines() if self.events.exists() else []
+        for line in lines:
+            with suppress(ValueError):
+                event = json.loads(line)
+                if event["event"] == "started":
+                    return str(event["fingerprint"])
+        return None
 
     def read_config(self) -> Config:
         """The configuration of the run that is here. Raises `StoreError` if there is none."""

@@ -238,6 +238,15 @@ def test_a_run_that_its_budget_ended_keeps_no_secret_and_cannot_go_on(tmp_path: 
         run(prepare(folder.read_config()), folder, resume=True)
 
 
+def test_a_configuration_that_was_edited_under_a_run_is_noticed(tmp_path: Path) -> None:
+    """Less noise, or a larger budget, would make it another run."""
+    folder = RunFolder(tmp_path / "run")
+    simulate(config(**RUNS["poisson"], budget=EIGHT), folder=folder.path)
+    folder.config.write_text(folder.config.read_text().replace("epsilon = 8.0", "epsilon = 9.0"))
+    with pytest.raises(StoreError, match="was changed since the run began"):
+        run(prepare(folder.read_config()), folder, resume=True)
+
+
 def test_the_noise_of_a_test_seed_is_not_charged_where_it_would_pass_for_protection(
     tmp_path: Path,
 ) -> None:
