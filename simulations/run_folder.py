@@ -73,7 +73,7 @@ class RunFolder:
         write_durably(self.config, config.to_toml().encode())
 
     def check(self, config: Config, population: Description) -> None:
-        """Raises `StoreError` unless the run that is here began with this configuration and these rows."""
+        """Raises `StoreError` unless the run here began with this configuration and these rows."""
         if self.began() not in (None, config.fingerprint()):
             raise StoreError(
                 f"{self.config} was changed since the run began, and would make it another run; bring it "
