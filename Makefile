@@ -18,7 +18,7 @@ export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check types bench constraints
+.PHONY: help install demo test check types proto bench constraints
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' Makefile | expand -t 13
@@ -44,6 +44,11 @@ types:  ## Link the checkout as .types/tacit, where type checkers find the packa
 	@for p in $(PACKAGE); do ln -sfn ../../$$p .types/tacit/$$p; done
 	@for link in .types/tacit/*; do \
 		case " $(PACKAGE) " in *" $${link##*/} "*) ;; *) rm "$$link" ;; esac; done
+
+proto: $(INSTALLED)  ## Generate wire/federation_pb2*.py from proto/; a test says when they are out of date
+	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=.types --pyi_out=.types --grpc_python_out=.types \
+		tacit/wire/federation.proto
+	perl -pi -e 's/^from tacit.wire import/from . import/' wire/federation_pb2_grpc.py
 
 bench: $(INSTALLED)  ## Run every benchmark; BENCHMARKS=benchmarks/x.py ARGS="..." runs one, with arguments
 	@set -ex; for file in $(BENCHMARKS); do $(BIN)/python $$file $(ARGS); done

@@ -153,6 +153,23 @@ class RunSection(Section):
     device: Device = "auto"
 
 
+class DeploymentSection(Section):
+    """Who takes part over a network, and how long they are waited for. A simulation does without.
+
+    `clients` are the names in their certificates; by default the clients of the partition. `shape` is
+    that of one row, for a coordinator that holds no rows; without it, the coordinator reads them from
+    the data. A round closes when all of its cohort have answered, or as soon as `enough` were let in;
+    `deadline`, in seconds, counts from when all but `may_miss` of them are connected. Whoever has not
+    answered by then has failed, and more failures than `may_miss` end the run, which can be resumed.
+    """
+
+    clients: tuple[str, ...] = ()
+    shape: tuple[int, ...] | None = None
+    deadline: Annotated[float, Field(gt=0)] = 86400.0
+    enough: Annotated[int | None, Field(ge=1)] = None
+    may_miss: Annotated[int, Field(ge=0)] = 0
+
+
 class Config(Section):
     """A whole run.
 
@@ -176,6 +193,7 @@ class Config(Section):
     insecure_noise_seed: Annotated[int | None, Field(ge=0, lt=2**63)] = None
     sampler: Annotated[Sampler, OneOf(SAMPLERS)] = Everyone()
     evaluate: EvaluateSection = EvaluateSection()
+    deployment: DeploymentSection = DeploymentSection()
     run: RunSection = RunSection()
 
     @property

@@ -4,9 +4,14 @@ TacitError
 ├── CodecError        bytes that are not the arrays they should be
 ├── ClientsFailed     clients raised or were all refused; what was done before is kept
 ├── WorkerLost        a worker process died
+├── Refused           a coordinator will not have this client, now or later
+├── Disagreement      a coordinator runs another study than the client agreed to
+├── Stopped           someone asked the run to stop; it can be resumed
 ├── StoreError        a run folder or a ledger that is damaged, locked, or another run's
 ├── BudgetSpent       the privacy budget allows no further release; what was paid for is kept
 ├── Declined          a client will not do what it is asked; its reason reveals nothing private
+├── CertificateError  keys or certificates that cannot be used, or issued, as asked
+├── Unidentified      a certificate that does not say who its holder is
 ├── Unaccountable     no accountant can say what this would reveal (privacy/)
 ├── AccountantsDisagree  two accountants contradict each other (privacy/)
 ├── DataError         data that is missing, damaged or cannot be used as asked (simulations/)
@@ -32,6 +37,18 @@ class WorkerLost(TacitError):
     """A worker process ended without answering."""
 
 
+class Refused(TacitError):
+    """The coordinator refuses this client for good."""
+
+
+class Disagreement(TacitError):
+    """Coordinator and client do not mean the same study: one line for each difference."""
+
+
+class Stopped(TacitError):
+    """The run was stopped from outside, and can be resumed."""
+
+
 class StoreError(TacitError):
     """The run folder cannot be used as asked."""
 
@@ -42,6 +59,14 @@ class BudgetSpent(TacitError):
 
 class Declined(TacitError):
     """A client's answer that it will not take part, and why: its own budget is spent, for example."""
+
+
+class CertificateError(TacitError):
+    """A key, a certificate or a revocation list that is missing, damaged, or another party's."""
+
+
+class Unidentified(TacitError):
+    """A certificate without exactly one role and one name that tacit knows."""
 
 
 class ClientsFailed(TacitError):

@@ -159,7 +159,7 @@ def _every_member_ends_in_one_place(transport: Transport) -> None:
     assert [failure.client for failure in fold.failures] == ["mined"]
     assert [refusal.client for refusal in fold.refusals] == ["wild"]
     assert "not finite" in fold.refusals[0].reason
-    assert fold.failures[0].error == "LookupError: these rows are mined"
+    assert fold.failures[0].error.startswith("LookupError")  # a network leaves the message at home
     assert "in loss" in fold.failures[0].traceback
 
 

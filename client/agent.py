@@ -1,0 +1,211 @@
+"""The agent: dials the coordinator, carries out its orders one at a time, and never gives up.
+
+It holds one stream, on which orders come, and answers each. Whatever goes wrong on the way ends the
+connection; the next one begins with the same order, whose answer may be finished already.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import random
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import grpc
+
+from ..wire import federation_pb2 as pb
+from ..wire import federation_pb2_grpc as rpc
+from ..wire.errors import CodecError, Declined, Refused
+from ..wire.messages import Arrays, Instruction
+from ..wire.protocol import (
+    PROTOCOL,
+    chunks,
+    digest,
+    instruction_of,
+    read_instruction,
+    write_update,
+)
+from ..wire.transport import Answers
+from .agreement import Agreement
+from .outbox import Cache, Outbox, blob_of
+
+log = logging.getLogger("tacit.client")
+
+SHORTEST, LONGEST = 0.5, 60.0
+"""Seconds between two attempts to connect: at first, and at most."""
+FOR_GOOD = {
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.ALREADY_EXISTS,
+}
+"""With these a coordinator refuses a client, and will tomorrow."""
+
+Observe = Callable[[str], None]
+Connect = Callable[[], grpc.Channel]
+
+
+class Lost(Exception):
+    """The connection is of no more use; the message says why."""
+
+
+@dataclass(kw_only=True)
+class Agent:
+    """One client's end of the wire. `answers` does what is asked, once `agreement` allows it.
+
+    Guarantees:
+      - An answer that was finished is handed in after any loss of connection and any restart; it is
+        not computed twice.
+      - Of an error in the client's code the coordinator learns the kind and the places in the code,
+        and not the message, which may quote rows.
+      - It returns only when the run is complete.
+
+    Raises `Refused` when the coordinator refuses it for good, and `Disagreement` when the study there
+    is another than here.
+    """
+
+    connect: Connect
+    answers: Answers
+    agreement: Agreement
+    fingerprint: str
+    version: str
+    outbox: Outbox
+    cache: Cache
+    observe: Observe = field(default=lambda line: None, repr=False)
+    coins: random.Random = field(default_factory=random.SystemRandom, repr=False)
+    _patience: float = SHORTEST
+
+    def run(self) -> None:
+        """Attends until the run is complete."""
+        while True:
+            try:
+                with self.connect() as channel:
+                    if self._attend(rpc.FederationStub(channel)):
+                        return
+            except (grpc.RpcError, Lost, OSError, CodecError) as error:
+                self._be_patient(error)
+
+    def _attend(self, stub: rpc.FederationStub) -> bool:
+        """Carries out orders until the run is complete; whether it is."""
+        request = pb.Attendance(protocol=PROTOCOL, study=self.fingerprint, version=self.version)
+        orders = stub.Attend(request, wait_for_ready=False)
+        try:
+            for order in _newest(orders):  # it ends by an exception
+                match order.WhichOneof("order"):
+                    case "welcome":
+                        self.agreement.meet(order.welcome)
+                        self.observe(f"joined run {order.welcome.run[:8]}")
+                        self._patience = SHORTEST
+                    case "instruction":
+                        self._carry_out(stub, order.instruction)
+                    case "over" if order.over.complete:
+                        return True
+                    case "over":
+                        raise Lost(order.over.reason)
+        finally:
+            orders.cancel()
+        return False
+
+    def _carry_out(self, stub: rpc.FederationStub, order: bytes) -> None:
+        kept = self.outbox.find(digest(order)) or self._answer(stub, order)
+        verdict = _submit(stub, *kept)
+        if verdict.status == pb.STATUS_RETRY:
+            raise Lost(f"the coordinator could not keep the answer ({verdict.reason})")
+        if verdict.status != pb.STATUS_ACCEPTED:
+            self.observe(f"not counted: {verdict.reason}")
+
+    def _answer(self, stub: rpc.FederationStub, order: bytes) -> tuple[pb.Answer, bytes]:
+        """The answer to `order` and its contribution, which are kept."""
+        message = read_instruction(order)
+        self.cache.keep_only(message.parameters, message.extras)
+        instruction = instruction_of(
+            message, self._fetch(stub, message.parameters), self._fetch(stub, message.extras)
+        )
+        self.observe(f"round {instruction.round}: {instruction.purpose}")
+        answer, contribution = self._attempt(instruction)
+        answer.instruction = digest(order)
+        self.outbox.keep(str(instruction.purpose), answer, contribution)
+        return answer, contribution
+
+    def _attempt(self, instruction: Instruction) -> tuple[pb.Answer, bytes]:
+        try:
+            self.agreement.check(instruction)
+            update = self.answers.answer(instruction)
+        except Declined as declined:
+            self.observe(f"declined: {declined}")
+            return pb.Answer(declined=str(declined)), b""
+        except Exception as error:
+            log.exception("the client's own code failed")
+            where = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
+            failed = pb.Failed(
+                error=f"{type(error).__name__} (see the client's log)", traceback=where
+            )
+            return pb.Answer(failed=failed), b""
+        blob, contribution = blob_of(update.contribution)
+        return pb.Answer(update=write_update(update, blob)), contribution
+
+    def _fetch(self, stub: rpc.FederationStub, blob: pb.Blob) -> Arrays:
+        if (held := self.cache.held(blob)) < blob.size:
+            chunks = stub.Fetch(pb.Wanted(sha256=blob.sha256, offset=held))
+            self.cache.add(blob, (chunk.data for chunk in chunks))
+        return self.cache.read(blob)
+
+    def _be_patient(self, error: Exception) -> None:
+        """Waits a random while, the longer the more often in a row; or raises what is for good."""
+        reason = str(error)
+        if isinstance(error, grpc.RpcError):
+            reason = error.details() or str(error.code())
+            if error.code() in FOR_GOOD:
+                raise Refused(f"The coordinator refuses this client: {reason}.") from None
+        wait = self.coins.uniform(self._patience / 2, self._patience)
+        self._patience = min(2 * self._patience, LONGEST)
+        self.observe(f"not connected: {reason}; the next attempt is in {wait:.1f} s")
+        time.sleep(wait)
+
+
+def _newest(orders: Iterator[pb.Order]) -> Iterator[pb.Order]:
+    """`orders` as they come, read by a thread; of several instructions that wait, the last."""
+    arrived: queue.SimpleQueue[pb.Order | Exception] = queue.SimpleQueue()
+
+    def read() -> None:
+        try:
+            for order in orders:
+                arrived.put(order)
+            arrived.put(Lost("the coordinator hung up"))
+        except grpc.RpcError as error:
+            arrived.put(error)
+
+    threading.Thread(target=read, name="orders", daemon=True).start()
+    while True:
+        found = arrived.get()
+        while isinstance(found, pb.Order) and found.instruction and not arrived.empty():
+            found = arrived.get()
+        if isinstance(found, Exception):
+            raise found
+        yield found
+
+
+def _submit(stub: rpc.FederationStub, answer: pb.Answer, contribution: bytes) -> pb.Verdict:
+    """Hands `answer` in, from where the coordinator holds it already; what became of it."""
+    held: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+
+    def pieces() -> Iterator[pb.Piece]:
+        yield pb.Piece(answer=answer)
+        if (offset := held.get()) is not None:
+            for data in chunks(contribution, offset):
+                yield pb.Piece(data=data)
+
+    verdict = pb.Verdict()
+    try:
+        for verdict in stub.Submit(pieces()):
+            if verdict.status == pb.STATUS_HELD:
+                held.put(verdict.held)
+    finally:
+        held.put(None)
+    if verdict.status in (pb.STATUS_UNSPECIFIED, pb.STATUS_HELD):
+        raise Lost("the coordinator gave no verdict")
+    return verdict

@@ -1,0 +1,80 @@
+"""What a client agreed to, and whether an instruction keeps to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..wire import federation_pb2 as pb
+from ..wire.errors import Declined, Disagreement
+from ..wire.messages import Arrays, Instruction, Purpose, Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """The study as this client knows it: what it trains, how, for how long, under which terms.
+
+    `study` is everything that coordinator and clients must agree on, as JSON values; `model` are
+    arrays of the shapes and types that parameters must have.
+
+    Guarantees:
+      - An instruction that passes `check` asks for nothing but what is written in `study`.
+    """
+
+    study: Mapping[str, Any]
+    seed: int
+    rounds: int
+    settings: Settings
+    terms: frozenset[str]
+    model: Arrays = field(repr=False)
+
+    def meet(self, welcome: pb.Welcome) -> None:
+        """Raises `Disagreement`, a line for each difference, if the coordinator's study is another."""
+        try:
+            theirs = json.loads(welcome.study)
+        except ValueError:
+            raise Disagreement("The coordinator's study is not JSON.") from None
+        mine, theirs = _flat(self.study), _flat(theirs)
+        lines = [
+            f"{key} is {theirs.get(key)!r} at the coordinator, and {mine.get(key)!r} here"
+            for key in sorted(mine.keys() | theirs.keys())
+            if mine.get(key) != theirs.get(key)
+        ]
+        if lines:
+            raise Disagreement(
+                "\n".join(lines) + "\nThe coordinator runs another study: agree on one file first."
+            )
+
+    def check(self, instruction: Instruction) -> None:
+        """Raises `Declined` for an instruction that asks for anything else."""
+        if instruction.purpose is Purpose.ALONE:
+            raise Declined("not agreed: it trains with the others only")
+        if not 0 <= instruction.round <= self.rounds:
+            raise Declined(f"not agreed: round {instruction.round} of {self.rounds}")
+        if instruction.seed != self.seed or dict(instruction.settings) != dict(self.settings):
+            raise Declined("not agreed: other settings than the study's")
+        if instruction.terms.keys() != self.terms:
+            raise Declined("not agreed: other privacy terms than the study's")
+        if _layout(instruction.parameters) != _layout(self.model):
+            raise Declined("not agreed: another model than the study's")
+        if not all(np.all(np.isfinite(a)) for a in instruction.parameters.values()):
+            raise Declined("the parameters are not finite")
+
+
+def _layout(arrays: Arrays) -> dict[str, tuple[str, tuple[int, ...]]]:
+    return {name: (str(array.dtype), array.shape) for name, array in arrays.items()}
+
+
+def _flat(value: object, key: str = "") -> dict[str, object]:
+    """The leaves of nested tables, by dotted name."""
+    if not isinstance(value, Mapping) or not value:
+        return {key: value}
+    return {
+        name: leaf
+        for part, inner in value.items()
+        for name, leaf in _flat(inner, f"{key}.{part}" if key else str(part)).items()
+    }

@@ -1,0 +1,99 @@
+"""What a client has finished, and what it has fetched: on its disk, so that neither is done twice."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+
+from ..wire import federation_pb2 as pb
+from ..wire.arrays import decode, encode
+from ..wire.durable import write_durably
+from ..wire.errors import CodecError
+from ..wire.messages import Arrays
+from ..wire.protocol import digest
+
+
+@dataclass(frozen=True)
+class Outbox:
+    """The newest answer of each purpose, in `folder`, until a newer one takes its place.
+
+    Guarantees:
+      - An answer that was kept is there after a crash, whole, with its contribution.
+    """
+
+    folder: Path
+
+    def find(self, instruction: bytes) -> tuple[pb.Answer, bytes] | None:
+        """The answer to the instruction of that hash and its contribution, if it is kept."""
+        for path in self.folder.glob("*.answer"):
+            try:
+                answer = pb.Answer.FromString(path.read_bytes())
+            except DecodeError:
+                continue
+            if answer.instruction == instruction:
+                contribution = path.with_suffix(".safetensors")
+                data = contribution.read_bytes() if contribution.exists() else b""
+                if digest(data) == answer.update.contribution.sha256:
+                    return answer, data
+        return None
+
+    def keep(self, purpose: str, answer: pb.Answer, contribution: bytes) -> None:
+        """Keeps `answer` in the place of the last one of its purpose."""
+        path = self.folder / f"{purpose}.answer"
+        path.unlink(missing_ok=True)  # never an answer beside another's contribution
+        write_durably(path.with_suffix(".safetensors"), contribution)
+        write_durably(path, answer.SerializeToString())
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Blobs that were fetched, by their hash, in `folder`; one that broke off is gone on with.
+
+    Guarantees:
+      - What is read has the hash it was asked for.
+    """
+
+    folder: Path
+
+    def held(self, blob: pb.Blob) -> int:
+        """How many bytes of `blob` are here."""
+        path = self._path(blob)
+        return path.stat().st_size if path.exists() else 0
+
+    def add(self, blob: pb.Blob, pieces: Iterable[bytes]) -> None:
+        """Appends `pieces` to what is here of `blob`. Raises `CodecError` for more than its size."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._path(blob).open("ab") as file:
+            for data in pieces:
+                if file.tell() + len(data) > blob.size:
+                    raise CodecError("The coordinator sends more than it announced.")
+                file.write(data)
+            os.fsync(file.fileno())
+
+    def read(self, blob: pb.Blob) -> Arrays:
+        """The arrays of `blob`. Raises `CodecError`, and forgets them, if they are others."""
+        data = self._path(blob).read_bytes()
+        if digest(data) != blob.sha256:
+            self._path(blob).unlink()
+            raise CodecError("What was fetched has another SHA-256 than the instruction says.")
+        return decode(data)
+
+    def keep_only(self, *blobs: pb.Blob) -> None:
+        """Forgets everything but `blobs`."""
+        wanted = {self._path(blob) for blob in blobs}
+        for path in self.folder.glob("*.blob"):
+            if path not in wanted:
+                path.unlink()
+
+    def _path(self, blob: pb.Blob) -> Path:
+        return self.folder / f"{blob.sha256.hex()}.blob"
+
+
+def blob_of(arrays: Arrays) -> tuple[pb.Blob, bytes]:
+    """The name and the bytes of `arrays`: none at all if there are no arrays."""
+    data = encode(arrays) if arrays else b""
+    return pb.Blob(sha256=digest(data), size=len(data)), data

@@ -1,0 +1,169 @@
+"""One instruction to a cohort over the network, and what has come back of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..wire import federation_pb2 as pb
+from ..wire.errors import CodecError
+from ..wire.fold import Fold
+from ..wire.messages import Failure, Instruction, Refusal
+from ..wire.protocol import digest, update_of
+from ..wire.transport import Receive
+from .upload import Upload
+
+LONGEST = 4000
+"""Characters of a client's reason or error that are kept; of a traceback, ten times as many."""
+
+
+@dataclass(eq=False)
+class Exchange:
+    """Open from the moment it is sent out until `close`; answers are folded one at a time, by a thread.
+
+    `most` is the size of a contribution; `folder` is where uploads go.
+
+    Guarantees:
+      - Every member ends in exactly one of the fold's receipts, refusals and failures.
+      - An answer counts once, however often it is handed in; none counts after `close`.
+    """
+
+    instruction: Instruction = field(repr=False)
+    order: bytes = field(repr=False)
+    members: frozenset[str] = field(repr=False)
+    receive: Receive = field(repr=False)
+    most: int
+    folder: Path
+    enough: int
+    fold: Fold = field(default_factory=Fold, repr=False)
+    verdicts: dict[str, pb.Verdict] = field(default_factory=dict, repr=False)
+    uploads: dict[str, Upload] = field(default_factory=dict, repr=False)
+    closed: bool = False
+    complete: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    folding: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1), repr=False)
+
+    @property
+    def id(self) -> bytes:
+        """What answers call it."""
+        return digest(self.order)
+
+    def waits_for(self, client: str) -> bool:
+        """Whether the answer of `client` is still to come."""
+        return not self.closed and client in self.members and client not in self.verdicts
+
+    def verdict(self, client: str) -> pb.Verdict:
+        """What became of the answer of `client`, who is not waited for."""
+        if client not in self.members:
+            reason = "not a member of this round's cohort"
+            return pb.Verdict(status=pb.STATUS_REFUSED, reason=reason)
+        return self.verdicts.get(client) or late(self.instruction)
+
+    def upload(self, client: str, blob: pb.Blob) -> Upload:
+        """Where the contribution of `client` goes; what arrived of it before is still there.
+
+        Raises `CodecError` for a contribution of another size than this round's.
+        """
+        if blob.size > self.most:
+            raise CodecError(f"{blob.size} bytes, where a contribution has at most {self.most}")
+        found = self.uploads.get(client)
+        if found is None or (found.blob.sha256, found.blob.size) != (blob.sha256, blob.size):
+            self.forget(client)
+            found = self.uploads[client] = Upload(blob, self.folder)
+        return found
+
+    def forget(self, client: str) -> None:
+        """Lets go of what `client` uploaded."""
+        if (upload := self.uploads.pop(client, None)) is not None:
+            upload.close()
+
+    async def settle(self, client: str, fold: Callable[[Fold], None]) -> pb.Verdict:
+        """What becomes of the answer of `client`, which `fold` adds to a fold."""
+        loop = asyncio.get_running_loop()
+        verdict = await loop.run_in_executor(self.folding, self._settle, client, fold)
+        self.forget(client)
+        if self._is_complete():
+            self.complete.set()
+        return verdict
+
+    def _settle(self, client: str, fold: Callable[[Fold], None]) -> pb.Verdict:
+        if client in self.verdicts:
+            return self.verdicts[client]
+        if self.closed:
+            return late(self.instruction)
+        fold(self.fold)
+        verdict = pb.Verdict(status=pb.STATUS_ACCEPTED)
+        if self.fold.refusals and self.fold.refusals[-1].client == client:
+            reason = self.fold.refusals[-1].reason
+            verdict = pb.Verdict(status=pb.STATUS_REFUSED, reason=reason)
+        self.verdicts[client] = verdict
+        return verdict
+
+    async def close(self, seconds: float) -> Fold:
+        """The fold, in which those who have not answered are late; nothing is added any more.
+
+        They failed to answer if `seconds` went by, and are refused if enough others were faster.
+        """
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self.folding, self._close, seconds)
+        return self.fold
+
+    def _close(self, seconds: float) -> None:
+        self.closed = True
+        for client in sorted(self.members - self.verdicts.keys()):
+            if self._is_complete():
+                reason = f"late: the round closed with {len(self.fold.receipts)} answers"
+                self.fold.refusals.append(Refusal(client=client, reason=reason))
+            else:
+                error = f"Late: no answer within {seconds:.0f} s"
+                self.fold.failures.append(Failure(client=client, error=error, traceback=""))
+
+    def _is_complete(self) -> bool:
+        """Whether all have answered, or enough were let in."""
+        return len(self.verdicts) == len(self.members) or len(self.fold.receipts) >= self.enough
+
+    def release(self) -> None:
+        """Lets go of every upload, and of the thread."""
+        self.closed = True
+        self.folding.shutdown(wait=False)
+        for client in list(self.uploads):
+            self.forget(client)
+
+
+def folding_of(
+    client: str, answer: pb.Answer, upload: Upload | None, exchange: Exchange
+) -> Callable[[Fold], None]:
+    """How `answer` comes into a fold: received, refused or noted as a failure."""
+
+    def fold(into: Fold) -> None:
+        match answer.WhichOneof("answer"):
+            case "update":
+                try:
+                    arrays = upload.arrays() if upload else {}
+                except CodecError as error:
+                    into.refusals.append(Refusal(client=client, reason=f"malformed: {error}"))
+                    return
+                exchange.receive(into, update_of(client, answer.update, arrays))
+            case "declined":
+                into.refusals.append(Refusal(client=client, reason=answer.declined[:LONGEST]))
+            case "failed":
+                failed = answer.failed
+                into.failures.append(
+                    Failure(
+                        client=client,
+                        error=failed.error[:LONGEST],
+                        traceback=failed.traceback[: 10 * LONGEST],
+                    )
+                )
+            case _:
+                into.refusals.append(Refusal(client=client, reason="malformed: an empty answer"))
+
+    return fold
+
+
+def late(instruction: Instruction) -> pb.Verdict:
+    """The verdict on an answer that came after its round."""
+    reason = f"late: round {instruction.round} is closed"
+    return pb.Verdict(status=pb.STATUS_LATE, reason=reason)

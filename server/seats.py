@@ -1,0 +1,89 @@
+"""Who is connected, and the order that each has to carry out next."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ..wire import federation_pb2 as pb
+
+
+class Unseated(Exception):
+    """The seat was taken away; the message says why."""
+
+
+@dataclass(eq=False, slots=True)
+class Seat:
+    """One connection of a client. It holds the newest order only: what was overtaken is not sent."""
+
+    client: str
+    since: float = field(default_factory=time.monotonic)
+    _order: pb.Order | None = None
+    _reason: str = ""
+    _waiter: asyncio.Future[None] | None = None
+
+    async def order(self) -> pb.Order:
+        """The next order. Raises `Unseated` once the seat is taken away."""
+        while self._order is None:
+            if self._reason:
+                raise Unseated(self._reason)
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        order, self._order = self._order, None
+        return order
+
+    def put(self, order: pb.Order) -> None:
+        """Makes `order` the next."""
+        self._order = order
+        self._wake()
+
+    def take_away(self, reason: str) -> None:
+        """Ends the connection, for `reason`."""
+        self._order, self._reason = None, reason
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Seats:
+    """One seat for each connected client; to be used on the event loop alone.
+
+    Guarantees:
+      - A client has one seat at most: whoever comes later has it.
+      - Whoever takes a seat is told what it would have been told already.
+    """
+
+    def __init__(self) -> None:
+        self.taken: dict[str, Seat] = {}
+        self._arrivals = asyncio.Condition()
+
+    async def take(self, client: str, order: pb.Order | None) -> Seat:
+        """A seat for `client`, with `order` waiting on it."""
+        if (before := self.taken.get(client)) is not None:
+            before.take_away("this client connected again")
+        seat = self.taken[client] = Seat(client)
+        if order is not None:
+            seat.put(order)
+        async with self._arrivals:
+            self._arrivals.notify_all()
+        return seat
+
+    def leave(self, seat: Seat) -> None:
+        """Gives `seat` up, unless another connection of its client has taken over."""
+        if self.taken.get(seat.client) is seat:
+            del self.taken[seat.client]
+
+    def send(self, clients: Iterable[str], order: pb.Order) -> None:
+        """Gives `order` to those of `clients` who are here."""
+        for client in clients:
+            if (seat := self.taken.get(client)) is not None:
+                seat.put(order)
+
+    async def arrived(self, clients: frozenset[str], count: int) -> None:
+        """Returns once `count` of `clients` are here."""
+        async with self._arrivals:
+            await self._arrivals.wait_for(lambda: len(clients & self.taken.keys()) >= count)

@@ -1,0 +1,118 @@
+"""The gRPC server: one port for clients and operators, in a thread beside the coordinator's."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health
+from grpc_reflection.v1alpha import reflection
+
+from ..wire import federation_pb2 as pb
+from ..wire import federation_pb2_grpc as rpc
+from ..wire.errors import TacitError
+from ..wire.protocol import MESSAGE
+from .control import Control
+from .remote import Remote
+from .service import Federation
+
+GRACE: Final = 5.0
+"""Seconds that open calls have to end in once the run is over."""
+
+OPTIONS: Final = [
+    ("grpc.max_receive_message_length", MESSAGE),
+    ("grpc.max_metadata_size", 8192),
+    ("grpc.max_concurrent_streams", 16),
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    ("grpc.so_reuseport", 0),
+    # A client that trains for hours says nothing: pings tell it from one that is gone.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.max_ping_strikes", 0),
+]
+SERVICES: Final = [
+    pb.DESCRIPTOR.services_by_name["Federation"].full_name,
+    pb.DESCRIPTOR.services_by_name["Control"].full_name,
+    health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+    reflection.SERVICE_NAME,
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Where the server listens, and what it offers there.
+
+    Without `credentials` nothing is encrypted and nobody is known: `listen` must then be loopback.
+    """
+
+    listen: str
+    credentials: grpc.ServerCredentials | None
+    remote: Remote
+    federation: Federation
+    control: Control
+
+
+@contextmanager
+def event_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop that runs in a thread of its own until it is left."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="grpc", daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@contextmanager
+def serving(loop: asyncio.AbstractEventLoop, site: Site) -> Iterator[int]:
+    """Serves `site` on `loop`; the port it listens on, which is a free one for port 0.
+
+    Raises `TacitError` if the address cannot be listened on.
+    """
+    server, port = asyncio.run_coroutine_threadsafe(_start(site), loop).result()
+    try:
+        yield port
+    finally:
+        asyncio.run_coroutine_threadsafe(_stop(server, site.remote), loop).result()
+
+
+async def _start(site: Site) -> tuple[grpc.aio.Server, int]:
+    server = grpc.aio.server(options=OPTIONS)
+    rpc.add_FederationServicer_to_server(site.federation, server)
+    rpc.add_ControlServicer_to_server(site.control, server)
+    health_pb2_grpc.add_HealthServicer_to_server(await _health(), server)
+    reflection.enable_server_reflection(SERVICES, server)
+    try:
+        if site.credentials is None:
+            port = server.add_insecure_port(site.listen)
+        else:
+            port = server.add_secure_port(site.listen, site.credentials)
+    except RuntimeError as error:
+        raise TacitError(
+            f"{site.listen} cannot be listened on: it is in use, or no address of this machine."
+        ) from error
+    await server.start()
+    return server, port
+
+
+async def _health() -> health.HealthServicer:
+    servicer = health.HealthServicer()
+    for name in ["", *SERVICES]:
+        await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+    return servicer
+
+
+async def _stop(server: grpc.aio.Server, remote: Remote) -> None:
+    remote.seats.send(list(remote.seats.taken), pb.Order(over=remote.over()))
+    await server.stop(GRACE)
