@@ -217,8 +217,9 @@ def _side_channels(records: Records) -> Table:
         "the report itself names clients and their rates",
         "transport_security": absent("a simulation on one machine"),
         "attestation": absent("none"),
-        "retention": "the secret of the run and its sums are deleted when it ends; a client that noises "
-        "by itself keeps its own secret, which must stay with it",
+        "retention": "the secret of the run and its sums are deleted when it ends, but what the disk has "
+        "freed is not overwritten; a client that noises by itself keeps its own secret, which must "
+        "stay with it",
     }
 
 

@@ -51,7 +51,8 @@ class Store:
       - `latest` is the state of the last `commit` that returned, or of one that was under way when
         the process died; never a mixture.
       - A file that was altered is reported, not used.
-      - After `seal`, nothing is left from which noise could be drawn again or taken off.
+      - After `seal`, no file in the folder holds anything from which noise could be drawn again or
+        taken off. Blocks that the file system has freed are not overwritten.
 
     Raises `StoreError` if the folder holds something else, or the disk is full.
     """
@@ -81,6 +82,7 @@ class Store:
             connection.execute(_run.update().values(secret=b""))
             connection.execute(_rounds.update().values(memory=self._put({})))
         self._sweep()
+        self._database.forget()
 
     def begin(self, round: int) -> None:
         """Makes the plan of `round` durable; a round that was begun before is begun again.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import sqlalchemy as sql
@@ -57,6 +57,22 @@ class Database:
                 f"{self.path}: {error.orig}. What was committed before is kept; "
                 "free some space or check the folder, then resume."
             ) from error
+
+    def forget(self) -> None:
+        """Empties the log too of what was deleted; waits for whoever still reads from it.
+
+        Raises `StoreError` if somebody reads for too long.
+        """
+        try:
+            with closing(self._engine.raw_connection()) as connection:
+                (found,) = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path} still holds what was deleted: {error}.") from error
+        if found[0]:
+            raise StoreError(
+                f"{self.path} still holds what was deleted, because another process is reading it; "
+                "end that process, then resume the run."
+            )
 
     def close(self) -> None:
         """Lets go of the file."""

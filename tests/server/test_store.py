@@ -16,7 +16,7 @@ import pytest
 from contracts.bits import assert_same_bits, nested_bits
 from tacit.server import Committed, Evaluated, Store
 from tacit.strategies import ServerState
-from tacit.wire import StoreError
+from tacit.wire import StoreError, database
 
 
 def state(round: int, size: int = 3) -> ServerState:
@@ -294,6 +294,23 @@ def test_a_copied_folder_is_the_same_store(store: Store, tmp_path: Path) -> None
     copy = Store(tmp_path / "copy")
     assert_same(copy.latest(), state(2))
     copy.close()
+
+
+def test_a_seal_that_a_reader_keeps_from_the_log_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader still sees the secret; when it is gone, sealing again removes it."""
+    monkeypatch.setattr(database, "PATIENCE", 0.1)
+    store = Store(tmp_path)
+    secret = store.secret().key
+    with closing(sqlite3.connect(tmp_path / "store.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM run").fetchall()
+        with pytest.raises(StoreError, match="still holds what was deleted"):
+            store.seal()
+    store.seal()
+    store.close()
+    assert not [path for path in tmp_path.glob("*.db*") if secret in path.read_bytes()]
 
 
 def test_a_committed_round_cannot_begin_again(store: Store) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from tacit.client import Classification
 from tacit.privacy import Adjacency, Budget, Ledger, Unit
 from tacit.privacy.accountants import rdp_epsilon
+from tacit.server import Progress
 from tacit.simulations import Config, ConfigError, simulate
 from tacit.simulations.custody import ledger_path
 from tacit.simulations.run import run
@@ -193,11 +195,22 @@ def test_clients_that_are_spent_decline_and_the_run_ends_with_what_was_paid_for(
 
 
 def test_nothing_of_the_secret_is_left_when_a_run_is_over(tmp_path: Path) -> None:
-    simulate(config(**RUNS["banded"], budget=EIGHT), folder=tmp_path / "run")
-    with sqlite3.connect(tmp_path / "run" / "store.db") as database:
-        assert database.execute("SELECT secret FROM run").fetchall() == [(b"",)]
-    model = (tmp_path / "run" / "model.safetensors").stat().st_size
-    for path in (tmp_path / "run" / "objects").iterdir():
+    """Not even in the log of the database, which stays for as long as somebody has it open."""
+    folder, found = tmp_path / "run", set()
+    with ExitStack() as onlookers:
+
+        def look(_: Progress) -> None:
+            onlooker = onlookers.enter_context(closing(sqlite3.connect(folder / "store.db")))
+            found.update(onlooker.execute("SELECT secret FROM run").fetchall())
+
+        simulate(config(**RUNS["banded"], budget=EIGHT), folder=folder, observe=look)
+        ((secret,),) = found
+        assert len(secret) == 32
+        assert (folder / "store.db-wal").exists()
+        for path in folder.rglob("*"):
+            assert path.is_dir() or secret not in path.read_bytes(), path
+    model = (folder / "model.safetensors").stat().st_size
+    for path in (folder / "objects").iterdir():
         assert path.stat().st_size <= model + 100, "the noises of banded rounds are as large again"
 
 
