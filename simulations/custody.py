@@ -78,7 +78,7 @@ class Custody:
                 "held-out rows of then, or name another population."
             )
 
-    def guard(self, name: str) -> Guard | None:
+    def guard(self, name: str, secret: Secret) -> Guard | None:
         """The guard of the client `name`; None where nothing is noised, and for the pooled rows."""
         if self.terms is None or name == POOLED:
             return None
@@ -87,7 +87,7 @@ class Custody:
             population=f"{self.population}/{name}",
             terms=self.terms.for_client(name),
             budget=self.budget,
-            secret=self.secret(name),
+            secret=secret,
         )
 
     def secret(self, name: str) -> Secret:

@@ -124,33 +124,26 @@ def run(
     watch: Watch = lambda taken, members: None,
 ) -> Result:
     """Runs `setup` in `folder`; with `resume`, goes on from what is there."""
+    config, described = setup.config, describe(setup.population)
     with folder.locked():
-        if resume:
-            folder.check(setup.config, describe(setup.population))
-        else:
-            folder.create(setup.config, describe(setup.population))
-        folder.log("resumed" if resume else "started", fingerprint=setup.config.fingerprint())
+        (folder.check if resume else folder.create)(config, described)
+        folder.log("resumed" if resume else "started", fingerprint=config.fingerprint())
         with (
             closing(Store(folder.path)) as store,
-            closing(Ledger(ledger_path(setup.config, folder))) as ledger,
-            transport(setup, folder, watch) as carrier,
+            closing(Ledger(ledger_path(config, folder))) as ledger,
         ):
-            if store.is_sealed() and not _is_complete(store, setup.config):
+            if store.is_sealed() and not _is_complete(store, config):
                 raise BudgetSpent(
                     f"{folder.path} ended when its budget was spent; start a new run."
                 )
-            Custody.of(setup.config, ledger.path).bind(describe(setup.population).digest)
-            coordinator = _coordinator(setup, folder, store, ledger, carrier, observe)
-            state = _until_spent(coordinator, setup, folder)
-            baselines = _baselines(setup, folder, carrier)
-            folder.save_model(state.parameters)
-            digest = parameter_digest(state.parameters)
-            folder.log("finished", round=state.round, parameters=digest)
-            store.seal()
-            if setup.config.mechanism_kind != "mean":  # memories hold what no noise has covered
-                shutil.rmtree(folder.memory, ignore_errors=True)
+            Custody.of(config, ledger.path).bind(described.digest)
+            with transport(setup, folder, watch) as carrier:
+                coordinator = _coordinator(setup, folder, store, ledger, carrier, observe)
+                state = _until_spent(coordinator, setup, folder)
+                baselines = _baselines(setup, folder, carrier)
+            _end(setup, folder, store, state)
             return Result(
-                config=setup.config,
+                config=config,
                 parameters=state.parameters,
                 history=store.history(),
                 baselines=baselines,
@@ -168,6 +161,15 @@ def help_run(setup: Setup, folder: RunFolder) -> NoReturn:
 def _is_complete(store: Store, config: Config) -> bool:
     latest = store.latest()
     return latest is not None and latest.round >= config.rounds
+
+
+def _end(setup: Setup, folder: RunFolder, store: Store, state: ServerState) -> None:
+    """Keeps the model, and nothing that no noise has covered."""
+    folder.save_model(state.parameters)
+    folder.log("finished", round=state.round, parameters=parameter_digest(state.parameters))
+    store.seal()
+    if setup.config.mechanism_kind != "mean":
+        shutil.rmtree(folder.memory, ignore_errors=True)
 
 
 def _until_spent(coordinator: Coordinator, setup: Setup, folder: RunFolder) -> ServerState:

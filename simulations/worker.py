@@ -65,6 +65,7 @@ class Job:
         """The client `name`, trained by `trainer`."""
         population = self.population
         split = population.pooled if name == POOLED else population.clients[name]
+        secret = self.custody.secret(name)
         return Client(
             name=name,
             train=population.data.rows(split.train),
@@ -72,10 +73,10 @@ class Job:
             trainer=trainer,
             strategy=self.strategy,
             mechanism=self.mechanism,
-            secret=self.custody.secret(name),
+            secret=secret,
             memory=self.memory,
             rounds=self.rounds,
-            guard=self.custody.guard(name),
+            guard=self.custody.guard(name, secret),
         )
 
     def rows(self, name: str) -> int:
