@@ -62,11 +62,6 @@ class Guard:
         write_durably(self.folder / "head", head.encode())
         return self.secret.stream(question)
 
-    def spent(self) -> float:
-        """The ε of all training so far, by RDP."""
-        with self._account("") as account:
-            return account.spent()
-
     @contextmanager
     def _account(self, run: str) -> Iterator[Account]:
         with closing(Ledger(self.folder / "ledger.db")) as ledger:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..wire.errors import StoreError
-from .accountants import rdp_epsilon
 from .budget import Budget, Unit
 from .event import Event
 from .ledger import Key, Ledger
@@ -46,11 +45,6 @@ class Account:
             fingerprint=fingerprint,
         )
         return self.ledger.charge(key, event, self.budget, times).hash
-
-    def spent(self) -> float:
-        """The RDP ε of everything that was ever charged to the population."""
-        counts = self.ledger.counts(self.population, self.unit)
-        return rdp_epsilon(counts, self.budget.delta, self.budget.adjacency)
 
     def recognise(self, head: str) -> None:
         """Raises `StoreError` unless the ledger is whole and has the entry `head`, once seen in it."""

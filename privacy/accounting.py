@@ -25,9 +25,7 @@ from .accountants import (
     rdp_epsilon,
 )
 from .budget import Adjacency, Budget
-from .event import (
-    Event,
-)
+from .event import Event
 
 SLACK: Final = 10.0
 """Two accountants may differ by their errors, by this many intervals, and by one part in `PRECISION`."""
@@ -114,23 +112,21 @@ def _agree(found: Verdict, error: float) -> None:
             )
 
 
-def affordable(counts: Counts, event: Event, budget: Budget, times: int = 1) -> float | None:
-    """The RDP ε after `times` times `event` as well; None if that would exceed `budget`.
+def affordable(counts: Counts, event: Event, budget: Budget, times: int = 1) -> bool:
+    """Whether `times` times `event` fit into `budget` as well, by RDP.
 
     A Rényi filter (Feldman and Zrnic 2021, arXiv 2008.11193): it may be asked before every release,
     whatever led to the question.
     """
     after = {**counts, event: counts.get(event, 0) + times}
-    spent = rdp_epsilon(after, budget.delta, budget.adjacency)
-    return spent if spent <= budget.epsilon else None
+    return rdp_epsilon(after, budget.delta, budget.adjacency) <= budget.epsilon
 
 
 def releases_left(counts: Counts, event: Event, budget: Budget, most: int = 1 << 24) -> int:
     """How many more times `event` fits into `budget`, `most` at most."""
 
     def fits(times: int) -> bool:
-        after = {**counts, event: counts.get(event, 0) + times}
-        return rdp_epsilon(after, budget.delta, budget.adjacency) <= budget.epsilon
+        return affordable(counts, event, budget, times)
 
     if fits(most):
         return most
@@ -157,7 +153,7 @@ def calibrate(event_of: Callable[[float], Event], times: int, budget: Budget) ->
     """
 
     def fits(z: float) -> bool:
-        return rdp_epsilon({event_of(z): times}, budget.delta, budget.adjacency) <= budget.epsilon
+        return affordable({}, event_of(z), budget, times)
 
     low, high = 0.01, 1.0
     while not fits(high):

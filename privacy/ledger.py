@@ -193,7 +193,7 @@ def verify_chain(entries: Sequence[Entry], where: str) -> None:
 def _check(
     counts: dict[Event, int], event: Event, budget: Budget, times: int, population: str
 ) -> None:
-    if not budget.finite or affordable(counts, event, budget, times) is not None:
+    if not budget.finite or affordable(counts, event, budget, times):
         return
     spent = rdp_epsilon(counts, budget.delta, budget.adjacency)
     raise BudgetSpent(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
-import numpy as np
-
+from ..client.data import Data
 from ..client.task import Task
 from ..privacy.accountants import rdp_epsilon
 from ..privacy.accounting import affordable, calibrate
@@ -23,9 +23,7 @@ from ..privacy.mechanism import Mechanism
 from ..privacy.sampling import Sampling
 from ..wire.fold import largest
 from .config import Config, ConfigError
-from .population import Population
 
-PROBE_ROWS = 4
 LITTLE = 1e-3
 """A noise multiplier with which every mechanism can say what its event looks like."""
 
@@ -55,18 +53,18 @@ def release_counts(mechanism: Mechanism, sampling: Sampling, rounds: int) -> dic
     return found
 
 
-def check_private_training(config: Config, task: Task, population: Population) -> None:
+def check_private_training(
+    config: Config, task: Task, clients: Iterable[str], sample: Data
+) -> None:
     """Raises `ConfigError` with a line for each reason why DP-SGD cannot train the model."""
     if config.dpsgd is None:
         return
     from ..client.fitness import unfit  # opacus takes seconds to import
 
     try:
-        terms = [config.dpsgd.for_client(name) for name in population.clients]
+        terms = [config.dpsgd.for_client(name) for name in clients]
     except ValueError as error:
         raise ConfigError(f"dpsgd: {error}") from None
-    rows = population.data.rows(population.pooled.train)
-    sample = rows.rows(np.arange(min(PROBE_ROWS, len(rows))))
     if problems := unfit(task, terms[0], sample, config.train, config.seed):
         raise ConfigError("\n".join(f"dpsgd: {problem}" for problem in problems))
 
@@ -85,14 +83,9 @@ def _calibrated(config: Config, sampling: Sampling) -> Config:
     def with_noise(multiplier: float) -> Mechanism:
         return replace(mechanism, noise_multiplier=multiplier)  # type: ignore[type-var]
 
-    first = with_noise(LITTLE).event(sampling, 1)
-
-    times = sum(
-        count
-        for event, count in release_counts(with_noise(LITTLE), sampling, config.rounds).items()
-        if not isinstance(event, Covered)
-    )
-    found = calibrate(lambda z: _with_multiplier(first, z), times, budget)
+    counts = release_counts(with_noise(LITTLE), sampling, config.rounds)
+    ((event, times),) = ((e, times) for e, times in counts.items() if not isinstance(e, Covered))
+    found = calibrate(lambda z: _with_multiplier(event, z), times, budget)
     return config.model_copy(update={"mechanism": with_noise(found)})
 
 
@@ -148,7 +141,7 @@ def _check_release(config: Config, event: Event) -> None:
             f'kind = "{config.mechanism_kind}" releases the mean without noise, which no budget can '
             'pay for; use kind = "gaussian", or set budget.unit = "example" with [dpsgd].'
         )
-    if affordable({}, event, budget) is None:
+    if not affordable({}, event, budget):
         alone = rdp_epsilon({event: 1}, budget.delta, budget.adjacency)
         raise ValueError(
             f"one round alone takes ε = {alone:.4g}, and the budget is {budget}; use more noise."

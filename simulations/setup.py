@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..client.data import Data
 from ..client.task import Classification, Regression, Task
 from ..client.trainer import choose_device, floating, initial_parameters
 from ..server.coordinator import POOLED
@@ -69,13 +70,14 @@ def prepare(config: Config, task: Task | None = None, dataset: Dataset | None = 
         )
     task = task or make_task(config, population)
     _try_machine(config)
-    initial = _try_task(config, task, population)
+    rows = _probe(population)
+    initial = _try_task(config, task, rows)
     try:
         sampling = config.sampler.sampling(len(population.clients))
     except ValueError as error:
         raise ConfigError(f"sampler: {error}") from None
     config = affordable_config(config, sampling)
-    check_private_training(config, task, population)
+    check_private_training(config, task, population.clients, rows)
     return Setup(config=config, population=population, task=task, initial=initial)
 
 
@@ -172,11 +174,15 @@ def _try_machine(config: Config) -> None:
         raise ConfigError(f"run.device: {error}") from None
 
 
-def _try_task(config: Config, task: Task, population: Population) -> Arrays:
-    """The initial parameters, after one batch has been through the model, the loss and back."""
+def _probe(population: Population) -> Data:
+    """A few rows to try a model on: the first ones, and one of the largest target."""
     train = population.data.rows(population.pooled.train)
-    extremes = [int(train.targets.reshape(len(train), -1).max(1).argmax())]
-    rows = train.rows(np.array([*range(min(PROBE_ROWS - 1, len(train))), *extremes]))
+    largest = int(train.targets.reshape(len(train), -1).max(1).argmax())
+    return train.rows(np.array([*range(min(PROBE_ROWS - 1, len(train))), largest]))
+
+
+def _try_task(config: Config, task: Task, rows: Data) -> Arrays:
+    """The initial parameters, after `rows` have been through the model, the loss and back."""
     shape, targets = rows.features.shape[1:], torch.tensor(rows.targets)
     try:
         initial = initial_parameters(task, config.seed)

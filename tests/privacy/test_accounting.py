@@ -193,7 +193,7 @@ def test_calibrated_noise_pays_for_what_it_was_calibrated_to(
 def test_what_was_not_protected_costs_everything() -> None:
     found = verdict({NonPrivate(): 1, gaussian(5.0): 3}, 1e-5, ADD)
     assert (found.stated, found.pld) == (math.inf, None)
-    assert affordable({NonPrivate(): 1}, gaussian(5.0), Budget(epsilon=1e6)) is None
+    assert not affordable({NonPrivate(): 1}, gaussian(5.0), Budget(epsilon=1e6))
 
 
 def test_nothing_costs_nothing() -> None:
