@@ -24,11 +24,8 @@ from ..reports.ledgers import about, counts_of, read_whole, together
 from ..reports.numbers import Reading, other, quick, reading, unamplified
 from ..reports.unprotected import is_insecure, statement, unprotected
 from ..simulations.config import Config
-from ..simulations.custody import ledger_path
-from ..simulations.run_folder import RunFolder
+from ..simulations.custody import lasting_ledger
 from ..simulations.setup import Setup
-
-NOWHERE = Path("a-run-that-has-no-folder-yet")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +73,7 @@ class Promise:
 def promise(setup: Setup, asked: Config) -> Promise:
     """The promise of `setup`, whose configuration was `asked` for before anything was calibrated."""
     config = setup.config
-    path = ledger_path(config, RunFolder(NOWHERE))
-    kept = path if NOWHERE.name not in path.parts else None
+    kept = lasting_ledger(config)
     clients = _for_clients(setup, asked, kept) if is_noised(config, Unit.CLIENT) else None
     rows = _for_rows(setup, kept) if is_noised(config, Unit.EXAMPLE) else None
     return Promise(

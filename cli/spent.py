@@ -22,23 +22,22 @@ from ..reports.guarantee import (
 )
 from ..reports.ledgers import about, client_ledgers, counts_of, read_whole
 from ..reports.records import read
-from ..simulations.config import Config, make_config, read_config
-from ..simulations.custody import Custody, ledger_path
+from ..simulations.config import Config, read_config
+from ..simulations.custody import clients_folder, lasting_ledger, ledger_path, shared_ledger
 from ..simulations.run_folder import RunFolder
 from ..simulations.setup import prepare
 from ..wire.errors import StoreError
 from . import console
 from .options import Format
-from .promise import NOWHERE
 from .result import side_by_side
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """Whose budget: a configuration, its ledger, and the train rows of each client."""
+    """Whose budget: a configuration, its ledger unless each run has one, each client's train rows."""
 
     config: Config
-    ledger: Path
+    ledger: Path | None
     rows: Mapping[str, int] = field(repr=False)
 
     @classmethod
@@ -53,8 +52,7 @@ class Asked:
         setup = prepare(read_config(source))
         splits = setup.population.clients
         rows = {name: split.train.stop - split.train.start for name, split in splits.items()}
-        kept = ledger or ledger_path(setup.config, RunFolder(NOWHERE))
-        return cls(config=setup.config, ledger=kept, rows=rows)
+        return cls(config=setup.config, ledger=ledger or lasting_ledger(setup.config), rows=rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,12 +86,15 @@ def show_spent(
         asked = Asked.about(source, ledger)
         path, rows = asked.ledger, list(_of_config(asked, population, client))
     else:
-        path = ledger or ledger_path(_unnamed(), RunFolder(NOWHERE))
+        path = ledger or shared_ledger()
         rows = list(_of_ledger(path, population, client))
     if client is not None and not rows:
-        raise StoreError(f"{client!r} keeps no ledger beside {path}: it was never charged.")
+        beside = f" beside {path}" if path else ""
+        raise StoreError(f"{client!r} keeps no ledger{beside}: it was never charged.")
     if form is Format.JSON:
-        console.emit({"ledger": str(path), "spent": [asdict(row) for row in rows]})
+        console.emit(
+            {"ledger": str(path) if path else None, "spent": [asdict(row) for row in rows]}
+        )
         return
     console.say(_where(path))
     for meaning in sorted({_meaning(row) for row in rows}):
@@ -111,13 +112,13 @@ def _of_config(asked: Asked, population: str | None, client: str | None) -> Iter
         config = config.model_copy(update={"budget": section})
     if client is None:
         budget = config.budget_of(Unit.CLIENT)
-        own = about(read_whole(asked.ledger), name, Unit.CLIENT)
+        own = about(read_whole(asked.ledger) if asked.ledger else [], name, Unit.CLIENT)
         noised = is_noised(config, Unit.CLIENT)
         releases = cycle(config, max(len(asked.rows), 1)) if noised else []
         yield _spent(name, Unit.CLIENT, own, budget, releases, 1)
     if config.dpsgd is None:
         return
-    kept = of_each_client(config, asked.ledger)
+    kept = of_each_client(config, asked.ledger) if asked.ledger else {}
     every = [
         _spent(f"{name}/{holder}", Unit.EXAMPLE, kept.get(holder, ()), *_fit(config, holder, rows))
         for holder, rows in asked.rows.items()
@@ -137,8 +138,7 @@ def _of_ledger(path: Path, population: str | None, client: str | None) -> Iterat
     """All that a ledger holds; it knows no budgets."""
     entries = read_whole(path)
     if client is not None:
-        folder = Custody.of(_unnamed(), path).folder
-        every = [entry for own in client_ledgers(folder) for entry in own]
+        every = [entry for own in client_ledgers(clients_folder(path)) for entry in own]
         entries = [entry for entry in every if entry.population.endswith(f"/{client}")]
     for name, unit in sorted({(entry.population, entry.unit) for entry in entries}):
         if population is None or name == population or name.startswith(f"{population}/"):
@@ -175,19 +175,8 @@ def _spent(
     )
 
 
-def _unnamed() -> Config:
-    """A configuration whose ledger and clients are where those are that no other is named for."""
-    table = {
-        "rounds": 1,
-        "data": {"name": "wine"},
-        "partition": {"kind": "iid", "clients": 1},
-        "budget": {"epsilon": 1.0},
-    }
-    return make_config(table)
-
-
-def _where(path: Path) -> str:
-    if NOWHERE.name in path.parts:
+def _where(path: Path | None) -> str:
+    if path is None:
         return "Every run has a ledger of its own: in a new one nothing is spent."
     if not path.is_file():
         return f"{path}: there is no ledger yet, so nothing is spent."

@@ -8,6 +8,7 @@ from typing import Literal
 
 from ..privacy.budget import Adjacency, Unit
 from ..privacy.event import Covered, Event, Gaussian, NonPrivate, Poisson, WithoutReplacement
+from ..simulations.custody import lasting_ledger
 from .charges import Charges
 from .guarantee import INSECURE, sampling_of
 from .numbers import reading
@@ -129,7 +130,7 @@ def _ledger(unit: Unit, found: Charges, counts: dict[Event, int]) -> Iterator[As
     )
     yield _as_planned(unit, found)
     yield _nothing_bare(found, counts) if unit is Unit.CLIENT else _nothing_uncharged(found)
-    own = found.config.budget is None or found.config.budget.ledger == "run"
+    own = lasting_ledger(found.config) is None
     runs = _runs(unit, found)
     yield Assumption(
         name="other_runs_included",

@@ -13,7 +13,7 @@ from ..privacy.event import Event
 from ..privacy.ledger import GENESIS, Entry
 from ..server.progress import Committed
 from ..simulations.config import Config
-from ..simulations.custody import Custody, ledger_path
+from ..simulations.custody import clients_folder, ledger_path
 from ..simulations.run_folder import RunFolder
 from .guarantee import Bound, Spread, is_noised, of_an_example, sampling_of, spread
 from .ledgers import about, client_ledgers, counts_of, read_ledger, together, whole_part
@@ -146,7 +146,7 @@ def of_each_client(config: Config, ledger: Path) -> dict[str, list[Entry]]:
         return {}
     found: dict[str, list[Entry]] = {}
     start = f"{config.population_name}/"
-    for entries in client_ledgers(Custody.of(config, ledger).folder):
+    for entries in client_ledgers(clients_folder(ledger)):
         for entry in entries:
             if entry.unit == Unit.EXAMPLE and entry.population.startswith(start):
                 found.setdefault(entry.population.removeprefix(start), []).append(entry)

@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import __version__
 from ..privacy.budget import Unit
+from ..simulations.custody import lasting_ledger
 from .charges import Charges
 from .guarantee import INSECURE, Bound, is_noised
 from .numbers import posterior
@@ -117,7 +118,6 @@ def _data_accesses(records: Records, found: Charges) -> Table:
     config = records.config
     shape = records.population.shape if records.population else None
     pooled = config.data.standardise == "pooled" and (shape is None or len(shape) == 1)
-    own = config.budget is None or config.budget.ledger == "run"
     return {
         "covered": {
             "training": any(is_noised(config, unit) for unit in Unit),
@@ -127,7 +127,7 @@ def _data_accesses(records: Records, found: Charges) -> Table:
             "feature_selection": absent("tacit selects none"),
             "early_stopping": absent("a run stops after its rounds, or at its budget"),
             "statistics": False,
-            "previous_runs": not own,
+            "previous_runs": lasting_ledger(config) is not None,
         },
         "runs_in_ledger": len({entry.run for entry in found.entries}),
         "unprotected_quantities": list(unprotected(config, shape)),
@@ -260,8 +260,7 @@ def whose(bound: Bound) -> str:
 
 
 def _basis(found: Charges) -> str:
-    own = found.config.budget is None or found.config.budget.ledger == "run"
-    if own:
+    if lasting_ledger(found.config) is None:
         return " This counts this run alone: other runs on the same data add to it."
     runs = len({entry.run for entry in found.population}) or 1
     return f" This counts every run in the ledger: {runs} of {found.config.population_name!r}."

@@ -115,9 +115,13 @@ class EvaluateSection(Section):
     every: Annotated[int, Field(ge=1)] = 1
 
 
+SHARED, RUN = "shared", "run"
+"""Ledgers that are not named by a path."""
+
+
 def _ledger(text: str) -> str:
     """A path means the same file wherever the run is resumed from."""
-    return text if text in ("shared", "run") else str(Path(text).absolute())
+    return text if text in (SHARED, RUN) else str(Path(text).absolute())
 
 
 class BudgetSection(Section):
@@ -135,7 +139,7 @@ class BudgetSection(Section):
     unit: Unit = Unit.CLIENT
     adjacency: Adjacency | None = None
     population: str | None = None
-    ledger: Annotated[str, AfterValidator(_ledger)] = "shared"
+    ledger: Annotated[str, AfterValidator(_ledger)] = SHARED
 
 
 MANY = 2**31

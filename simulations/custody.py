@@ -14,28 +14,36 @@ from ..privacy.secret import Secret
 from ..server.coordinator import POOLED
 from ..wire.durable import write_durably
 from ..wire.errors import StoreError
-from .config import Config
+from .config import RUN, SHARED, Config
 from .run_folder import RunFolder
-
-SHARED, RUN = "shared", "run"
 
 
 def ledger_path(config: Config, folder: RunFolder) -> Path:
-    """The ledger that this run is charged in.
+    """The ledger that the run in `folder` is charged in."""
+    return lasting_ledger(config) or folder.path / "ledger" / "ledger.db"
 
-    "shared" is the one of this machine's user, `$TACIT_LEDGER` or
-    `~/.local/share/tacit/ledger.db`; "run" is in the run folder, and anything else is a path. What has
-    the noise of a test seed is charged in its own folder: it must not pass for protected elsewhere.
+
+def lasting_ledger(config: Config) -> Path | None:
+    """The ledger that other runs are charged in as well; None if each run has one of its own.
+
+    What has the noise of a test seed is charged in its own folder: it must not pass for protected
+    elsewhere.
     """
-    shared = config.budget is not None and config.insecure_noise_seed is None
-    match config.budget.ledger if config.budget and shared else RUN:
-        case "run":
-            return folder.path / "ledger" / "ledger.db"
-        case "shared":
-            home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-            return Path(os.environ.get("TACIT_LEDGER") or Path(home) / "tacit" / "ledger.db")
-        case path:
-            return Path(path).absolute()
+    budget = config.budget
+    if budget is None or budget.ledger == RUN or config.insecure_noise_seed is not None:
+        return None
+    return shared_ledger() if budget.ledger == SHARED else Path(budget.ledger)
+
+
+def shared_ledger() -> Path:
+    """That of this machine's user: `$TACIT_LEDGER`, or `~/.local/share/tacit/ledger.db`."""
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(os.environ.get("TACIT_LEDGER") or Path(home) / "tacit" / "ledger.db")
+
+
+def clients_folder(ledger: Path) -> Path:
+    """Where the clients keep what is theirs, if the coordinator charges `ledger`."""
+    return ledger.parent / f"{ledger.stem}-clients"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +61,7 @@ class Custody:
     def of(cls, config: Config, ledger: Path) -> Custody:
         """The custody that `config` asks for, beside the ledger at `ledger`."""
         return cls(
-            folder=ledger.parent / f"{ledger.stem}-clients",
+            folder=clients_folder(ledger),
             population=config.population_name,
             budget=config.budget_of(Unit.EXAMPLE),
             terms=config.dpsgd,

@@ -51,6 +51,19 @@ def test_looking_at_a_budget_creates_nothing(tacit: Tacit, private: Path) -> Non
     assert sorted(p.name for p in private.parent.iterdir()) == [".stderr", ".stdout", "wine.toml"]
 
 
+def test_where_every_run_has_a_ledger_of_its_own_a_new_one_has_spent_nothing(
+    tacit: Tacit, private: Path
+) -> None:
+    private.write_text(private.read_text().replace('ledger = "ledger.db"', 'ledger = "run"'))
+    assert tacit("run", private, "--out", "out").returncode == 0
+    found = json.loads(tacit("budget", private, "--format", "json").stdout)
+    assert (found["ledger"], found["spent"][0]["spent"]) == (None, 0.0)
+    assert spent(tacit, "out")["releases"] == 2
+    assert "Every run has a ledger of its own" in tacit("budget", private).stdout
+    unknown = tacit("budget", private, "--client", "nobody")
+    assert "'nobody' keeps no ledger: it was never charged" in unknown.stderr
+
+
 def test_what_a_run_spends_is_missing_from_the_next(tacit: Tacit, private: Path) -> None:
     assert tacit("run", private, "--out", "out").returncode == 0
     after = spent(tacit, private)

@@ -166,8 +166,11 @@ def test_a_lost_ledger_makes_no_number_smaller(
 
 
 def test_an_insecure_seed_is_the_first_thing_that_is_said(tmp_path: Path) -> None:
-    folder = ran(tmp_path / "run", **KINDS["insecure"])
+    budget = {"epsilon": 90.0, "ledger": str(tmp_path / "ledger.db")}
+    folder = ran(tmp_path / "run", **KINDS["insecure"], budget=budget)
     found = report_on(folder)
+    assert found["data_accesses"]["covered"]["previous_runs"] is False
+    assert assumption(found, "other_runs_included") == "does not hold"
     assert found["headline"].startswith("INSECURE: noise from a test seed protects nobody")
     assert assumption(found, "noise_csprng") == assumption(found, "secret_cohorts")
     assert assumption(found, "noise_csprng") == "does not hold"
