@@ -120,16 +120,10 @@ def _batches(found: Charges) -> Iterator[Assumption]:
 
 
 def _ledger(unit: Unit, found: Charges, counts: dict[Event, int]) -> Iterator[Assumption]:
-    yield Assumption(
-        name="chain_verified",
-        text="the ledger is whole and unaltered",
-        holds="does not hold" if found.broken else "holds",
-        evidence=found.broken
-        or f"{len(found.entries)} entries, each with the hash of the one before; compare the head "
-        "with one that was kept elsewhere, for a chain does not show that its end is missing",
-    )
-    yield _as_planned(unit, found)
-    yield _nothing_bare(found, counts) if unit is Unit.CLIENT else _nothing_uncharged(found)
+    if unit is Unit.CLIENT:
+        yield from (_whole(found), _as_planned(found), _nothing_bare(found, counts))
+    else:
+        yield from (_each_whole(found), _each_paid(found), _nothing_uncharged(found))
     own = lasting_ledger(found.config) is None
     runs = _runs(unit, found)
     yield Assumption(
@@ -140,6 +134,29 @@ def _ledger(unit: Unit, found: Charges, counts: dict[Event, int]) -> Iterator[As
         if own
         else f"the ledger has {runs} run{'s' * (runs != 1)} of this population, all of which count; "
         "what was charged elsewhere does not",
+    )
+
+
+def _whole(found: Charges) -> Assumption:
+    return Assumption(
+        name="chain_verified",
+        text="the ledger is whole and unaltered",
+        holds="does not hold" if found.broken else "holds",
+        evidence=found.broken
+        or f"{len(found.entries)} entries, each with the hash of the one before; compare the head "
+        "with one that was kept elsewhere, for a chain does not show that its end is missing",
+    )
+
+
+def _each_whole(found: Charges) -> Assumption:
+    """The report is refused if a client's chain is broken, so that those that are there are whole."""
+    entries = sum(map(len, found.clients.values()))
+    return Assumption(
+        name="chain_verified",
+        text="the ledgers of the clients are whole and unaltered",
+        holds="holds" if found.clients else "unverified",
+        evidence=f"{len(found.clients)} clients keep a ledger, with {entries} entries about their rows, "
+        "each with the hash of the one before; a chain does not show that its end is missing",
     )
 
 
@@ -162,24 +179,32 @@ def _nothing_uncharged(found: Charges) -> Assumption:
     return Assumption(
         name="no_unprotected_release",
         text="nothing was released about the same rows that their clients did not charge",
-        holds="does not hold" if uncharged else "holds",
+        holds="does not hold" if uncharged else "unverified" if found.broken else "holds",
         evidence=f"{len(uncharged)} runs in the coordinator's ledger are in no client's"
         if uncharged
+        else "the coordinator's ledger was altered, and may have had other runs"
+        if found.broken
         else "every run in the coordinator's ledger is in those of its clients",
     )
 
 
-def _as_planned(unit: Unit, found: Charges) -> Assumption:
-    if unit is Unit.EXAMPLE:
-        known = found.clients_know_this_run or not found.committed
-        return Assumption(
-            name="rounds_in_ledger",
-            text="every training of a client is in its ledger",
-            holds="holds" if known else "does not hold",
-            evidence="a client charges its own ledger before its noise is drawn"
-            if known
-            else "no client's ledger knows this run: all of them are taken to have been in every round",
-        )
+def _each_paid(found: Charges) -> Assumption:
+    rounds, unpaid, partly = len(found.committed), found.unpaid, found.partly_paid
+    return Assumption(
+        name="rounds_in_ledger",
+        text="every training of a client is in its ledger",
+        holds="does not hold" if unpaid else "unverified" if partly else "holds",
+        evidence=f"{len(unpaid)} of {rounds} committed rounds are in fewer clients' ledgers than sent "
+        "updates: whose ledger lacks such a round is taken to have been in it"
+        if unpaid
+        else f"{len(partly)} of {rounds} committed rounds are not in the ledgers of all that were "
+        "asked: they declined or failed, or lost what they had charged"
+        if partly
+        else f"all {rounds} committed rounds are in the ledgers of all that were asked",
+    )
+
+
+def _as_planned(found: Charges) -> Assumption:
     missing = found.missing
     return Assumption(
         name="rounds_in_ledger",

@@ -73,23 +73,38 @@ class Charges:
     def of_examples(self) -> dict[str, dict[Event, int]]:
         """The same for the rows of each client, as its own ledger has it.
 
-        If none of those knows this run, every client is taken to have been in all of its rounds.
+        Whoever has not charged an `unpaid` round is taken to have been in it.
         """
         if self.config.dpsgd is None:
             return {}
+        found: dict[str, dict[Event, int]]
         found = {name: counts_of(entries) for name, entries in self.clients.items()}
-        if not self.committed or self.clients_know_this_run:
-            return found
-        rounds = len(self.committed)
+        for name, rows in self.rows.items():
+            if lacking := set(self.unpaid) - self.paid.get(name, set()):
+                again = of_an_example(self.config, name, rows, len(lacking))
+                found[name] = together(found.get(name, {}), again)
+        return found
+
+    @cached_property
+    def paid(self) -> dict[str, set[int]]:
+        """The rounds of this run that each client has charged to itself."""
         return {
-            name: together(found.get(name, {}), of_an_example(self.config, name, rows, rounds))
-            for name, rows in self.rows.items()
+            name: {entry.round for entry in entries if entry.run == self.run}
+            for name, entries in self.clients.items()
         }
 
+    @cached_property
+    def unpaid(self) -> list[int]:
+        """Committed rounds that fewer clients have charged to themselves than sent an update."""
+        return [c.round for c in self.committed if self._payers(c.round) < c.admitted]
+
     @property
-    def clients_know_this_run(self) -> bool:
-        """Whether the ledger of any client was charged by this run."""
-        return any(entry.run == self.run for entries in self.clients.values() for entry in entries)
+    def partly_paid(self) -> list[int]:
+        """Committed rounds that fewer clients have charged to themselves than were asked."""
+        return [c.round for c in self.committed if self._payers(c.round) < c.cohort]
+
+    def _payers(self, round: int) -> int:
+        return sum(round in rounds for rounds in self.paid.values())
 
     def of_client_epsilon(self) -> float:
         """ε of a client, infinite if nothing bounds it."""

@@ -185,6 +185,31 @@ def test_the_epsilon_of_rows_is_the_most_of_any_client(tmp_path: Path) -> None:
     assert over["clients"] == 4
 
 
+@pytest.mark.parametrize("sampler", [{"kind": "everyone"}, {"kind": "poisson", "rate": 0.7}])
+def test_a_client_that_lost_its_ledger_is_noticed(sampler: dict[str, Any], tmp_path: Path) -> None:
+    """The others have theirs: that says nothing about the one that is gone."""
+    folder = tmp_path / "run"
+    report = report_on(ran(folder, dpsgd={"noise_multiplier": 2.0}, rounds=6, sampler=sampler))
+    assert assumption(report, "rounds_in_ledger", "example") == "holds"
+    shutil.rmtree(next((folder / "ledger" / "ledger-clients").glob("*/ledger.db")).parent)
+    found = report_on(folder)
+    assert assumption(found, "rounds_in_ledger", "example") == "does not hold"
+    assert found["numbers"]["example"]["over_clients"]["clients"] == 4
+    assert found["numbers"]["example"]["epsilon"] >= report["numbers"]["example"]["epsilon"]
+
+
+def test_whether_a_client_declined_or_lost_what_it_had_charged_is_not_known(tmp_path: Path) -> None:
+    """The last one declines the second round."""
+    noise = {f"client-00{i}": 2.0 for i in range(3)} | {"client-003": 0.5}
+    budget = {"epsilon": 20.0, "unit": "example"}
+    budget["ledger"] = str(tmp_path / "ledger.db")
+    found = report_on(ran(tmp_path / "run", dpsgd={"noise_multiplier": noise}, budget=budget))
+    assert assumption(found, "rounds_in_ledger", "example") == "unverified"
+    rows = found["accounting"]["example"]["assumptions"]
+    (chain,) = [row["evidence"] for row in rows if row["name"] == "chain_verified"]
+    assert chain.startswith("4 clients keep a ledger, with 7 entries about their rows")
+
+
 def test_a_run_without_noise_on_the_same_rows_is_not_forgotten(tmp_path: Path) -> None:
     ledger = {"epsilon": 50.0, "ledger": str(tmp_path / "ledger.db")}
     rows, unit = {"noise_multiplier": 2.0}, {"unit": "example"}
