@@ -129,12 +129,13 @@ def gaussian_mu(counts: Counts, adjacency: Adjacency) -> float | None:
 
 def happened_under(event: Event, adjacency: Adjacency) -> bool:
     """Whether `event` is what happened, if neighbours are those of `adjacency`."""
-    of = event if isinstance(event, Gaussian) else getattr(event, "of", None)
-    match of.neighbours if isinstance(of, Gaussian) else "any":
-        case "counted":
-            return adjacency is not Adjacency.ADD_REMOVE
-        case "replaced":
+    match event:
+        case WithoutReplacement() | Gaussian(neighbours="replaced"):
             return adjacency is Adjacency.REPLACE_ONE
+        case Gaussian(neighbours="counted"):
+            return adjacency is not Adjacency.ADD_REMOVE
+        case Poisson(of=of) | Selected(of=of):
+            return happened_under(of, adjacency)
         case _:
             return True
 
@@ -149,7 +150,8 @@ def rdp_of(event: Event, adjacency: Adjacency) -> NDArray[np.float64]:
     if not happened_under(event, adjacency):
         raise Unaccountable(
             f'adjacency = "{adjacency}" does not go with how clients took part: those that take turns '
-            'need "zero_out" or "replace_one", those that add their noise themselves "replace_one".'
+            'need "zero_out" or "replace_one", cohorts of fixed size and those that add their noise '
+            'themselves "replace_one".'
         )
     match event:
         case NonPrivate():
@@ -158,11 +160,6 @@ def rdp_of(event: Event, adjacency: Adjacency) -> NDArray[np.float64]:
             raise Unaccountable(
                 "No Rényi bound is known for Poisson samples when one member is replaced; use "
                 'adjacency = "add_remove".'
-            )
-        case WithoutReplacement() if adjacency is not Adjacency.REPLACE_ONE:
-            raise Unaccountable(
-                "A sample of fixed size without replacement is accountable when one member is "
-                'replaced, not added or removed; use adjacency = "replace_one", or a Poisson sampler.'
             )
         case WithoutReplacement():
             relation = Relation.REPLACE_ONE

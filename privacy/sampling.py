@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from . import event as events
-from .budget import Adjacency
 
 Scheme = Literal["everyone", "fixed", "poisson", "cyclic"]
 
@@ -26,20 +25,6 @@ class Sampling:
     clients: int
     participation: float
     separation: int = 1
-
-    @property
-    def adjacencies(self) -> tuple[Adjacency, ...]:
-        """Under which of them `event` says what happened, the natural one first.
-
-        Where one client more or less changes who takes part when, both must be counted in public.
-        """
-        match self.scheme:
-            case "fixed":
-                return (Adjacency.REPLACE_ONE,)
-            case "cyclic":
-                return (Adjacency.ZERO_OUT, Adjacency.REPLACE_ONE)
-            case _:
-                return (Adjacency.ADD_REMOVE, Adjacency.ZERO_OUT, Adjacency.REPLACE_ONE)
 
     @property
     def expected(self) -> float:

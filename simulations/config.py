@@ -17,6 +17,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from ..client.dpsgd import DPSGD
 from ..client.training import Device, Training
 from ..privacy import AdaptiveGaussian, BandedGaussian, Gaussian, LocalGaussian, Mean, Mechanism
+from ..privacy import event as events
+from ..privacy.accountants import happened_under
 from ..privacy.budget import Adjacency, Budget, Unit
 from ..server.sampler import Cyclic, Everyone, FixedSize, Poisson, Sampler
 from ..strategies import (
@@ -209,14 +211,11 @@ class Config(Section):
 
     @property
     def adjacencies(self) -> tuple[Adjacency, ...]:
-        """In which of them ε can be stated for a client, the natural one first.
-
-        Noise that clients add themselves goes with them, so that only an exchange of what they hold
-        can be hidden.
-        """
-        if isinstance(self.mechanism, LocalGaussian):
-            return (Adjacency.REPLACE_ONE,)
-        return self.sampler.sampling(MANY).adjacencies
+        """Those under which the mechanism's event is what happened to a client, the natural one first."""
+        local = isinstance(self.mechanism, LocalGaussian)
+        noise = events.Gaussian(noise_multiplier=1.0, neighbours="replaced" if local else "any")
+        event = self.sampler.sampling(MANY).event(noise, 1)
+        return tuple(adjacency for adjacency in Adjacency if happened_under(event, adjacency))
 
     def budget_of(self, unit: Unit) -> Budget:
         """What may be spent on a `unit`: infinitely much if nothing is said of it."""

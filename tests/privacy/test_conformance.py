@@ -300,7 +300,7 @@ def test_8_a_cohort_of_fixed_size_is_refused_under_add_or_remove(tmp_path: Path)
         sampler=FixedSize(size=5),
         budget=Budget(epsilon=100.0),
     )
-    with pytest.raises(Unaccountable, match="accountable when one member is replaced"):
+    with pytest.raises(Unaccountable, match="cohorts of fixed size"):
         run.start()
     assert run.charged() == []
     other = Budget(epsilon=100.0, adjacency=Adjacency.REPLACE_ONE)

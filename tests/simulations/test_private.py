@@ -65,7 +65,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
             "sampler": {"kind": "fixed", "size": 4},
             "budget": {**EIGHT, "adjacency": "add_remove"},
         },
-        'use adjacency = "replace_one"',
+        'cohorts of fixed size .* "replace_one"',
     ),
     "turns under add or remove": (
         {
