@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,13 @@ def test_a_file_and_its_folders_are_made(tmp_path: Path) -> None:
     write_durably(path, b"two")
     assert path.read_bytes() == b"two"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_has_the_permissions_that_were_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(b"for everyone")
+    write_durably(path, b"for its owner", mode=0o600)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no limit to the size of a file")
