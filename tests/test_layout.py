@@ -33,6 +33,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": {"wire", "privacy", "strategies"},
     "server": {"wire", "privacy", "strategies", "fairness"},
     "simulations": {"wire", "models", "privacy", "strategies", "fairness", "client", "server"},
+    "deployment": {
+        "wire",
+        "models",
+        "privacy",
+        "strategies",
+        "fairness",
+        "client",
+        "server",
+        "simulations",
+    },
     "reports": {"wire", "privacy", "strategies", "fairness", "server", "simulations"},
     "cli": {
         "wire",
@@ -43,6 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "client",
         "server",
         "simulations",
+        "deployment",
         "reports",
     },
 }

@@ -18,6 +18,14 @@ LONGEST = 200
 
 URI = re.compile(r"tacit://([a-z]+)/([\x21-\x7e]+)")
 
+UNREADABLE = (
+    ValueError,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What `cryptography` raises for what is no certificate."""
+
 
 class Role(StrEnum):
     """What the holder of a certificate may do."""
@@ -75,7 +83,8 @@ def identity_of(pem: bytes) -> Identity:
     try:
         certificate = x509.load_pem_x509_certificate(pem)
         uris = _uris(certificate)
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    except UNREADABLE as error:
         raise Unidentified(
             "A peer's certificate cannot be read; issue one with `tacit certs`."
         ) from error
@@ -89,8 +98,8 @@ def identity_of(pem: bytes) -> Identity:
         role=role,
         name=name,
         serial=certificate.serial_number,
-        not_before=certificate.not_valid_before_utc,
-        not_after=certificate.not_valid_after_utc,
+        not_before=begin,
+        not_after=end,
     )
 
 
