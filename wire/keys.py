@@ -40,7 +40,7 @@ class Keys:
 
     >>> Keys(Path("nowhere")).identity()
     Traceback (most recent call last):
-    tacit.wire.errors.CertificateError: nowhere/ca.pem: No such file or directory; ...
+    tacit.wire.errors.CertificateError: nowhere/ca.pem: No such file or directory; see `tacit certs`.
     """
 
     folder: Path
@@ -68,7 +68,7 @@ class Keys:
             pems = Pems(*(self._file(name) for name in ("ca.pem", "cert.pem", "key.pem")))
         except OSError as error:
             raise CertificateError(
-                f"{error.filename}: {error.strerror}; name a folder that `tacit certs` wrote."
+                f"{error.filename}: {error.strerror}; see `tacit certs`."
             ) from error
         _check(self.folder, pems, datetime.now(UTC))
         return pems
