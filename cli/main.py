@@ -14,10 +14,13 @@ from .audit import audit
 from .budget import budget
 from .check import check
 from .init import init
+from .join import join
 from .outcome import Code, Outcome, outcome_of
 from .plan import plan
 from .report import report
 from .run import run
+from .serve import serve
+from .up import up
 
 EPILOG = (
     "Exit codes: 0 done; 1 the machine failed, a full disk for example; 2 wrong usage; 3 invalid "
@@ -26,7 +29,7 @@ EPILOG = (
 )
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-for command in (init, check, plan, run, report, budget):
+for command in (init, check, plan, run, report, budget, up, serve, join):
     app.command()(command)
 app.add_typer(audit, name="audit")
 

@@ -57,10 +57,17 @@ def outcome_of(error: BaseException) -> Outcome | None:
 def _code(error: BaseException) -> Code | None:
     from sqlalchemy.exc import OperationalError
 
-    from ..wire.errors import BudgetSpent, ClientsFailed, StoreError, TacitError, WorkerLost
+    from ..wire.errors import (
+        BudgetSpent,
+        ClientsFailed,
+        Stopped,
+        StoreError,
+        TacitError,
+        WorkerLost,
+    )
 
     match error:
-        case Interrupted() | KeyboardInterrupt():
+        case Interrupted() | KeyboardInterrupt() | Stopped():
             return Code.INTERRUPTED
         case UsageError():
             return Code.USAGE

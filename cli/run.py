@@ -54,20 +54,21 @@ def _run(
     *,
     quiet: bool,
 ) -> None:
-    _check_usage(config, changes, out, resume)
+    check_usage(config, changes, out, resume)
     from ..simulations.run_folder import RunFolder
-    from .running import Attempt, execute
+    from .running import Attempt, execute, simulate
 
     if config is not None:
-        attempt = Attempt.fresh(config, changes, RunFolder(out or _default_folder(config)))
+        attempt = Attempt.fresh(config, changes, RunFolder(out or default_folder(config)))
     else:
         attempt = Attempt.resumed(RunFolder(resume or Path()), changes)
-    execute(attempt, form, quiet=quiet)
+    execute(attempt, form, quiet=quiet, train=simulate)
 
 
-def _check_usage(
+def check_usage(
     config: Path | None, changes: list[str], out: Path | None, resume: Path | None
 ) -> None:
+    """Raises `UsageError` unless the arguments mean one run, new or resumed."""
     if (config is None) == (resume is None):
         raise UsageError("expected either CONFIG, for a new run, or --resume FOLDER.")
     if config is not None and out is None and console.under_torchrun():
@@ -84,5 +85,6 @@ def _check_usage(
             )
 
 
-def _default_folder(config: Path) -> Path:
+def default_folder(config: Path) -> Path:
+    """Where a run of `config` goes if nothing is said about it."""
     return Path("runs") / f"{config.stem}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,19 +35,23 @@ class Attempt:
     resume: bool = False
     finished: bool = False
     done: int = 0
+    command: str = "tacit run"
+    """What the run was started with."""
 
     @classmethod
-    def fresh(cls, config: Path, changes: Sequence[str], folder: RunFolder) -> Self:
+    def fresh(
+        cls, config: Path, changes: Sequence[str], folder: RunFolder, command: str = "tacit run"
+    ) -> Self:
         """A new run. Raises `ConfigError`, and `StoreError` if `folder` holds one already."""
         if folder.config.exists() and not console.is_helper():
             raise StoreError(
                 f"{folder.path} holds a run already; resume it with --resume {folder.path}, or "
                 "choose another folder with --out."
             )
-        return cls(config=read_config(config, changes), folder=folder)
+        return cls(config=read_config(config, changes), folder=folder, command=command)
 
     @classmethod
-    def resumed(cls, folder: RunFolder, changes: Sequence[str]) -> Self:
+    def resumed(cls, folder: RunFolder, changes: Sequence[str], command: str = "tacit run") -> Self:
         """The run in `folder`. Raises `StoreError` if there is none."""
         records = read(folder)
         return cls(
@@ -56,13 +60,15 @@ class Attempt:
             resume=True,
             finished=records.finished,
             done=records.rounds,
+            command=command,
         )
 
     def advice(self) -> str | None:
         """What is safe and how to go on; None if nothing was written."""
         if not self.folder.config.exists():
             return None
-        return f"{self._safe()}to go on: tacit run --resume {shlex.quote(str(self.folder.path))}"
+        folder = shlex.quote(str(self.folder.path))
+        return f"{self._safe()}to go on: {self.command} --resume {folder}"
 
     def paid(self) -> str | None:
         """What is safe once the budget is spent; None if nothing was written."""
@@ -86,9 +92,14 @@ class Attempt:
         return f"rounds up to {done} are safe; " if done else "no round is complete yet; "
 
 
-def execute(attempt: Attempt, form: Format, *, quiet: bool) -> None:
+Train = Callable[[Attempt, Format, bool], None]
+"""Does the work of an attempt, and shows it in a format unless it is to be quiet."""
+
+
+def execute(attempt: Attempt, form: Format, *, quiet: bool, train: Train) -> None:
     """Runs `attempt` to its end and shows what came of it; a note says how to go on if it stops.
 
+    `train` does the work; it is not called for a run that is finished.
     If the budget ends it, what was paid for is shown before `BudgetSpent` is raised. Raises a
     `TacitError`, OSError, or `Interrupted`.
     """
@@ -97,7 +108,7 @@ def execute(attempt: Attempt, form: Format, *, quiet: bool) -> None:
         if attempt.finished:
             console.note(f"{attempt.folder.path} is finished already; this is its result.")
         else:
-            _train(attempt, form, quiet=quiet)
+            train(attempt, form, quiet)
     except KeyboardInterrupt:
         stopped = Interrupted("interrupted.")
         stopped.add_note(attempt.advice() or "nothing was written")
@@ -120,13 +131,14 @@ def _show(attempt: Attempt, form: Format, *, quiet: bool) -> None:
         show_result(records, summarise(records), form, quiet=quiet)
 
 
-def _train(attempt: Attempt, form: Format, *, quiet: bool) -> None:
-    with _patience():
+def simulate(attempt: Attempt, form: Format, quiet: bool) -> None:
+    """Trains simulated clients, and shows how far it is."""
+    with patience():
         setup = prepare(attempt.config)
     if console.is_helper():
         help_run(setup, attempt.folder)
         return
-    _introduce(attempt, setup, form, quiet=quiet)
+    introduce(attempt, setup, form, quiet=quiet)
     with choose(setup, form, quiet=quiet, done=attempt.done) as display:
         run_setup(
             setup,
@@ -137,7 +149,8 @@ def _train(attempt: Attempt, form: Format, *, quiet: bool) -> None:
         )
 
 
-def _introduce(attempt: Attempt, setup: Setup, form: Format, *, quiet: bool) -> None:
+def introduce(attempt: Attempt, setup: Setup, form: Format, *, quiet: bool) -> None:
+    """Says what there is to say before the first round."""
     for text in cautions(setup):
         if form is Format.JSON:
             console.emit({"event": "caution", "text": text})
@@ -148,7 +161,7 @@ def _introduce(attempt: Attempt, setup: Setup, form: Format, *, quiet: bool) -> 
 
 
 @contextmanager
-def _patience() -> Iterator[None]:
+def patience() -> Iterator[None]:
     """Says that something goes on, on a terminal: large data may take a while to load."""
     if not sys.stderr.isatty():
         yield

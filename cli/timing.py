@@ -16,7 +16,7 @@ from ..server.coordinator import POOLED
 from ..server.progress import Committed
 from ..server.store import Store
 from ..simulations.config import RunSection
-from ..simulations.run import transport, worker_count
+from ..simulations.run import simulated, worker_count
 from ..simulations.run_folder import RunFolder
 from ..simulations.setup import Setup
 from ..wire.messages import Instruction, Purpose
@@ -94,7 +94,7 @@ def measure(setup: Setup) -> Costs:
     config = setup.config.model_copy(update={"run": alone, "budget": None})
     with tempfile.TemporaryDirectory(prefix="tacit-") as folder:
         local = replace(setup, config=config)
-        with transport(local, RunFolder(Path(folder)), lambda taken, members: None) as carrier:
+        with simulated(local, RunFolder(Path(folder)), "", lambda taken, members: None) as carrier:
             client, step = _fit(setup, carrier)
             return Costs(
                 client=client,

@@ -24,7 +24,8 @@ LOOK: Final = 0.2
 class Control(rpc.ControlServicer):
     """Says how the run is, stops it, and hands out its report.
 
-    `events` is the log of the run, and `report` makes the page, or as JSON the privacy statement.
+    `committed` says which round is the last that is, `events` is the log of the run, and `report` makes
+    the page, or with True the privacy statement as JSON.
     """
 
     remote: Remote
@@ -32,6 +33,7 @@ class Control(rpc.ControlServicer):
     clients: tuple[str, ...]
     run: str
     rounds: int
+    committed: Callable[[], int]
     events: Path
     report: Callable[[bool], bytes]
     began: float = field(default_factory=time.monotonic)
@@ -42,7 +44,7 @@ class Control(rpc.ControlServicer):
         remote = self.remote
         return pb.RunStatus(
             run=self.run,
-            round=remote.committed,
+            round=self.committed(),
             rounds=self.rounds,
             phase=remote.phase,
             clients=[self._client(name) for name in self.clients],
@@ -69,7 +71,7 @@ class Control(rpc.ControlServicer):
         operator = await self.door.admit(context, Role.OPERATOR)
         self.remote.stop(now=request.now)
         self.remote.journal.note("stopped", operator.name, now=request.now)
-        return pb.Stopping(round=self.remote.committed)
+        return pb.Stopping(round=self.committed())
 
     async def Report(  # noqa: N802
         self, request: pb.ReportRequest, context: Context

@@ -38,7 +38,8 @@ class Coordinator:
     """Runs rounds until there are `rounds` of them, going on from what the store holds.
 
     `clients` may take part; `measured` (a part of them, and `POOLED` in a simulation) hold rows to
-    evaluate on, which happens every `evaluate_every` rounds and after the last.
+    evaluate on, which happens every `evaluate_every` rounds and after the last. Of a cohort, `may_miss`
+    members may fail before the run ends.
 
     Guarantees:
       - The final state depends on the arguments alone: not on crashes, nor on the order of arrival.
@@ -47,8 +48,8 @@ class Coordinator:
         a crash releases the same bytes and is charged once, or other bytes and is charged again.
 
     Raises `BudgetSpent` before a round that the budget does not allow, `StoreError` if the ledger was
-    altered or lacks what the store says was charged, and `ClientsFailed` if a client raised, or every
-    update of a round without noise was refused.
+    altered or lacks what the store says was charged, and `ClientsFailed` if more clients raised than may
+    miss, or every update of a round without noise was refused.
     """
 
     strategy: Strategy
@@ -64,6 +65,7 @@ class Coordinator:
     seed: int
     settings: Settings
     evaluate_every: int = 1
+    may_miss: int = 0
     observe: Observe = field(default=lambda progress: None, repr=False)
 
     def run(self, initial: Arrays) -> ServerState:
@@ -171,7 +173,7 @@ class Coordinator:
             self.observe(Refused(round=instruction.round, refusal=refusal))
         for failure in fold.failures:
             self.observe(Failed(round=instruction.round, failure=failure))
-        if fold.failures:
+        if len(fold.failures) > self.may_miss:
             first = min(fold.failures, key=lambda failure: failure.client)
             raise ClientsFailed(
                 instruction.round,
@@ -186,10 +188,11 @@ class Coordinator:
                 f"All {len(members)} clients decline, the first for: {spent[0].reason}"
             )
         if members and not fold.receipts and not noised:
+            reason = fold.refusals[0].reason if fold.refusals else fold.failures[0].error
             raise ClientsFailed(
                 instruction.round,
                 f"All {len(members)} updates of round {instruction.round} were refused, for "
-                f"{fold.refusals[0].reason!r}; if training diverges, lower train.learning_rate.",
+                f"{reason!r}; if training diverges, lower train.learning_rate.",
             )
         return fold
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,6 @@ from .admission import Admission
 from .blobs import Blobs
 from .exchange import Exchange
 from .journal import Journal
-from .progress import Committed, Progress
 from .seats import Seats
 
 
@@ -59,8 +59,8 @@ class Remote:
     seats: Seats = field(default_factory=Seats)
     blobs: Blobs = field(default_factory=Blobs)
     exchange: Exchange | None = None
-    committed: int = 0
     complete: bool = False
+    told: set[str] = field(default_factory=set)
     stopping: bool = False
     _gathering: asyncio.Task[Fold] | None = None
 
@@ -85,12 +85,6 @@ class Remote:
         if now and self._gathering is not None:
             self._gathering.cancel()
 
-    def observe(self, progress: Progress) -> None:
-        """Follows the coordinator, so that operators can be told."""
-        if isinstance(progress, Committed):
-            self.committed = progress.round
-            self.journal.metrics.round.set(progress.round)
-
     @property
     def phase(self) -> str:
         """What the run is doing, in a word."""
@@ -109,13 +103,24 @@ class Remote:
             return "answered"
         return "sending" if client in exchange.uploads else "asked"
 
-    def over(self) -> pb.Over:
-        """What clients are told as the coordinator leaves."""
+    def tell_over(self) -> None:
+        """Tells every client that is here that there is nothing more to do."""
         reason = "the run is complete" if self.complete else "the coordinator stops for now"
-        return pb.Over(reason=reason, complete=self.complete)
+        over = pb.Over(reason=reason, complete=self.complete)
+        self.seats.send(list(self.seats.taken), pb.Order(over=over))
+
+    def finish(self, clients: Collection[str], linger: float) -> None:
+        """Tells `clients` that the run is complete; those who are away may come for `linger` seconds."""
+        self.complete = True
+        self.loop.call_soon_threadsafe(self.tell_over)
+        until = time.monotonic() + linger
+        while time.monotonic() < until and not self.told >= set(clients):
+            time.sleep(0.02)
 
     def order_for(self, client: str) -> pb.Order | None:
         """What `client` has to do now, if anything."""
+        if self.complete:
+            return pb.Order(over=pb.Over(reason="the run is complete", complete=True))
         exchange = self.exchange
         if exchange is None or not exchange.waits_for(client):
             return None

@@ -62,6 +62,7 @@ class Federation(rpc.FederationServicer):
                 order = await self._order(seat, identity, context)
                 yield order
                 if order.WhichOneof("order") == "over":
+                    self.remote.told.add(identity.name)
                     return
         finally:
             self.remote.seats.leave(seat)

@@ -31,6 +31,8 @@ OPTIONS: Final = [
     ("grpc.max_concurrent_streams", 16),
     ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.so_reuseport", 0),
+    ("grpc.enable_channelz", 0),
+    ("grpc.max_channel_trace_event_memory_per_node", 0),
     # A client that trains for hours says nothing: pings tell it from one that is gone.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
@@ -47,15 +49,14 @@ SERVICES: Final = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class Site:
-    """Where the server listens, and what it offers there.
+class Port:
+    """Where the server listens, HOST:PORT, and what it offers there.
 
-    Without `credentials` nothing is encrypted and nobody is known: `listen` must then be loopback.
+    Without `credentials` nothing is encrypted and nobody is known: the host must then be loopback.
     """
 
-    listen: str
+    address: str
     credentials: grpc.ServerCredentials | None
-    remote: Remote
     federation: Federation
     control: Control
 
@@ -75,35 +76,35 @@ def event_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 @contextmanager
-def serving(loop: asyncio.AbstractEventLoop, site: Site) -> Iterator[int]:
-    """Serves `site` on `loop`; the port it listens on, which is a free one for port 0.
+def serving(loop: asyncio.AbstractEventLoop, port: Port) -> Iterator[int]:
+    """Serves `port` on `loop`; the number it has, which is a free one if 0 was asked for.
 
     Raises `TacitError` if the address cannot be listened on.
     """
-    server, port = asyncio.run_coroutine_threadsafe(_start(site), loop).result()
+    server, number = asyncio.run_coroutine_threadsafe(_start(port), loop).result()
     try:
-        yield port
+        yield number
     finally:
-        asyncio.run_coroutine_threadsafe(_stop(server, site.remote), loop).result()
+        asyncio.run_coroutine_threadsafe(_stop(server, port.federation.remote), loop).result()
 
 
-async def _start(site: Site) -> tuple[grpc.aio.Server, int]:
+async def _start(port: Port) -> tuple[grpc.aio.Server, int]:
     server = grpc.aio.server(options=OPTIONS)
-    rpc.add_FederationServicer_to_server(site.federation, server)
-    rpc.add_ControlServicer_to_server(site.control, server)
+    rpc.add_FederationServicer_to_server(port.federation, server)
+    rpc.add_ControlServicer_to_server(port.control, server)
     health_pb2_grpc.add_HealthServicer_to_server(await _health(), server)
     reflection.enable_server_reflection(SERVICES, server)
     try:
-        if site.credentials is None:
-            port = server.add_insecure_port(site.listen)
+        if port.credentials is None:
+            number = server.add_insecure_port(port.address)
         else:
-            port = server.add_secure_port(site.listen, site.credentials)
+            number = server.add_secure_port(port.address, port.credentials)
     except RuntimeError as error:
         raise TacitError(
-            f"{site.listen} cannot be listened on: it is in use, or no address of this machine."
+            f"{port.address} cannot be listened on: it is in use, or no address of this machine."
         ) from error
     await server.start()
-    return server, port
+    return server, number
 
 
 async def _health() -> health.HealthServicer:
@@ -114,5 +115,5 @@ async def _health() -> health.HealthServicer:
 
 
 async def _stop(server: grpc.aio.Server, remote: Remote) -> None:
-    remote.seats.send(list(remote.seats.taken), pb.Order(over=remote.over()))
+    remote.tell_over()
     await server.stop(GRACE)

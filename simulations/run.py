@@ -6,8 +6,8 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -34,11 +34,13 @@ from .baselines import Baselines, load_baselines, save_baselines, train_baseline
 from .config import Config
 from .custody import Custody, ledger_path
 from .dataset import Dataset
-from .description import describe
 from .engine import Watch, assist, coordinating, spawned, torchrun_rank
 from .run_folder import RunFolder
 from .setup import Setup, prepare
 from .worker import Job
+
+Reach = Callable[[Store], AbstractContextManager[Transport]]
+"""Connects to the clients of the run that a store is of, until it is left."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,9 +124,14 @@ def run(
     resume: bool = False,
     observe: Observe = lambda progress: None,
     watch: Watch = lambda taken, members: None,
+    reach: Reach | None = None,
 ) -> Result:
-    """Runs `setup` in `folder`; with `resume`, goes on from what is there."""
-    config, described = setup.config, describe(setup.population)
+    """Runs `setup` in `folder`; with `resume`, goes on from what is there.
+
+    `reach` is how the coordinator reaches its clients; by default they are simulated.
+    """
+    config, described = setup.config, setup.description
+    reach = reach or (lambda store: simulated(setup, folder, described.digest, watch))
     with folder.locked():
         (folder.check if resume else folder.create)(config, described)
         folder.log("resumed" if resume else "started", fingerprint=config.fingerprint())
@@ -136,8 +143,7 @@ def run(
                 raise BudgetSpent(
                     f"{folder.path} ended when its budget was spent; start a new run."
                 )
-            Custody.of(config, ledger.path).bind(described.digest)
-            with transport(setup, folder, watch) as carrier:
+            with reach(store) as carrier:
                 coordinator = _coordinator(setup, folder, store, ledger, carrier, observe)
                 state = _until_spent(coordinator, setup, folder)
                 baselines = _baselines(setup, folder, carrier)
@@ -218,14 +224,16 @@ def _coordinator(
         seed=config.seed,
         settings=config.train.settings(),
         evaluate_every=config.evaluate.every,
+        may_miss=config.deployment.may_miss,
         observe=both,
     )
 
 
 @contextmanager
-def transport(setup: Setup, folder: RunFolder, watch: Watch) -> Iterator[Transport]:
-    """How this run reaches its clients: in this process, in worker processes, or by torchrun."""
+def simulated(setup: Setup, folder: RunFolder, dealing: str, watch: Watch) -> Iterator[Transport]:
+    """Reaches simulated clients: in this process, in worker processes, or by torchrun."""
     job, device, workers = make_job(setup, folder), setup.config.run.device, worker_count(setup)
+    job.custody.bind(dealing)
     if torchrun_rank() is not None:
         with coordinating(job) as engine:
             engine.watch = watch

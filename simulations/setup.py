@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from ..wire.messages import Arrays
 from .config import Config, ConfigError
 from .dataset import DataError, Dataset
 from .datasets import load
+from .description import Description, describe
 from .files import read_file
 from .population import Population, populate
 from .private import affordable_config, check_private_training
@@ -45,6 +47,11 @@ class Setup:
     def clients(self) -> list[str]:
         """Those who may take part in a round."""
         return list(self.population.clients)
+
+    @cached_property
+    def description(self) -> Description:
+        """The population in numbers."""
+        return describe(self.population)
 
     @property
     def measured(self) -> list[str]:
@@ -73,7 +80,9 @@ def prepare(config: Config, task: Task | None = None, dataset: Dataset | None = 
     rows = _probe(population)
     initial = _try_task(config, task, rows)
     try:
-        sampling = config.sampler.sampling(len(population.clients))
+        sampling = config.sampler.sampling(
+            len(config.deployment.clients) or len(population.clients)
+        )
     except ValueError as error:
         raise ConfigError(f"sampler: {error}") from None
     config = affordable_config(config, sampling)

@@ -12,6 +12,9 @@ TacitError
 ├── Declined          a client will not do what it is asked; its reason reveals nothing private
 ├── CertificateError  keys or certificates that cannot be used, or issued, as asked
 ├── Unidentified      a certificate that does not say who its holder is
+├── Refused           a coordinator will not have this client, now or later
+├── Disagreement      a coordinator runs another study than the client agreed to
+├── Stopped           someone asked the run to stop; it can be resumed
 ├── Unaccountable     no accountant can say what this would reveal (privacy/)
 ├── AccountantsDisagree  two accountants contradict each other (privacy/)
 ├── DataError         data that is missing, damaged or cannot be used as asked (simulations/)

@@ -17,7 +17,7 @@ from tacit.server.door import Claimed
 from tacit.server.journal import Journal, Metrics
 from tacit.server.remote import Patience, Remote
 from tacit.server.service import Federation
-from tacit.server.serving import Site, event_loop, serving
+from tacit.server.serving import Port, event_loop, serving
 from tacit.wire import Instruction, Update
 from tacit.wire.dial import dial_insecurely
 from tacit.wire.identity import Role
@@ -62,10 +62,9 @@ def network(
         remote = Remote(
             loop=loop, admission=admission, patience=patience, folder=folder, journal=journal
         )
-        site = Site(
-            listen="127.0.0.1:0",
+        port = Port(
+            address="127.0.0.1:0",
             credentials=None,
-            remote=remote,
             federation=Federation(
                 remote=remote, door=door, journal=journal, run="r", study=STUDY, fingerprint="f"
             ),
@@ -75,12 +74,13 @@ def network(
                 clients=tuple(clients),
                 run="r",
                 rounds=1,
+                committed=lambda: 0,
                 events=folder / "events.jsonl",
                 report=lambda json: b"",
             ),
         )
-        with serving(loop, site) as port:
-            yield Network(remote, port, folder)
+        with serving(loop, port) as number:
+            yield Network(remote, number, folder)
             remote.complete = True
 
 

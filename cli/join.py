@@ -1,0 +1,103 @@
+"""`tacit join`: one site of a deployment, which trains on its own rows for as long as it is asked."""
+
+from __future__ import annotations
+
+import signal
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .failing import failing_as
+from .options import Changes, Format, FormatOption
+from .outcome import UsageError
+
+
+def join(
+    address: Annotated[str, typer.Argument(metavar="HOST:PORT", help="The coordinator.")],
+    study: Annotated[
+        Path,
+        typer.Option(
+            metavar="STUDY", help="What was agreed: the coordinator's TOML file, read first."
+        ),
+    ],
+    changes: Changes = [],  # noqa: B006 - typer reads it, nobody writes to it
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="This site's rows. Without it, the study's partition deals them out.",
+        ),
+    ] = None,
+    certs: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="This site's keys, from `tacit certs`.")
+    ] = Path("certs/client"),
+    insecure: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="No TLS: claim to be NAME to a coordinator on 127.0.0.1."
+        ),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="What this site keeps: its privacy ledger, its secret, finished updates. "
+            "Without it, tacit-<NAME>.",
+        ),
+    ] = None,
+    cap: Annotated[
+        float | None,
+        typer.Option(min=0, help="The most ε that training on these rows may cost, over all runs."),
+    ] = None,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Take part in a run: dial the coordinator, train when asked, and come back after any loss."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    with failing_as(form):
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal():
+            raise UsageError(f"expected HOST:PORT, such as fl.example.org:8443, got {address!r}.")
+        _join(address, study, changes, data, certs, insecure, state, cap, form)
+
+
+def _join(
+    address: str,
+    study: Path,
+    changes: list[str],
+    data: Path | None,
+    certs: Path,
+    insecure: str | None,
+    state: Path | None,
+    cap: float | None,
+    form: Format,
+) -> None:
+    from ..deployment.site import Site
+    from ..simulations.config import read_config
+    from ..wire.dial import dial, dial_insecurely
+    from ..wire.identity import Role
+    from ..wire.keys import Keys
+    from . import console
+
+    if insecure is None:
+        name, connect = Keys(certs).identity().name, partial(dial, address, Keys(certs))
+    else:
+        name, connect = insecure, partial(dial_insecurely, address, Role.CLIENT, insecure)
+
+    def observe(line: str) -> None:
+        if form is Format.JSON:
+            console.emit({"event": "site", "client": name, "text": line})
+        else:
+            console.say(f"{name}: {line}")
+
+    site = Site(
+        config=read_config(study, changes),
+        name=name,
+        folder=state or Path(f"tacit-{name}"),
+        data=data,
+        cap=cap,
+    )
+    with site.locked():
+        site.agent(connect, observe).run()
+    observe("the run is complete")

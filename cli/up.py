@@ -1,0 +1,56 @@
+"""`tacit up`: a coordinator and all its clients on this machine, over real mutual TLS."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .failing import failing_as
+from .options import Changes, ConfigFile, Format, FormatOption
+
+
+def up(
+    config: ConfigFile,
+    changes: Changes = [],  # noqa: B006 - typer reads it, nobody writes to it
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="The run folder. Without it, runs/<CONFIG>-<UTC time>."
+        ),
+    ] = None,
+    form: FormatOption = Format.TEXT,
+    quiet: Annotated[bool, typer.Option(help="Show the result only, not the rounds.")] = False,
+) -> None:
+    """Try a deployment out: a coordinator and a process for each client, with certificates."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    with failing_as(form):
+        _up(config, changes, out, form, quiet=quiet)
+
+
+def _up(config: Path, changes: list[str], out: Path | None, form: Format, *, quiet: bool) -> None:
+    from ..deployment.authority import Authority
+    from ..deployment.serve import Listening
+    from ..deployment.study import Study
+    from ..simulations.run_folder import RunFolder
+    from ..wire.identity import Role
+    from .run import default_folder
+    from .running import Attempt, execute
+    from .serving import over_the_network
+    from .sites import Sites
+
+    folder = RunFolder(out or default_folder(config))
+    attempt = Attempt.fresh(config, changes, folder, "tacit serve")
+    authority = Authority.create(folder.path / "certs")
+    listening = Listening(
+        address="127.0.0.1:0", certs=authority.issue(Role.COORDINATOR, "coordinator")
+    )
+    with Sites(folder.path / "sites", authority, config, tuple(changes)) as sites:
+        log = folder.path / "coordinator.log"
+
+        def start(study: Study, port: int) -> None:
+            sites.start(study.clients, port)
+
+        execute(attempt, form, quiet=quiet, train=over_the_network(listening, start, log))

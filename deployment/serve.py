@@ -1,0 +1,165 @@
+"""The coordinator's side of a deployment: a run whose clients dial in."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import grpc
+from prometheus_client import start_http_server
+
+from ..server.admission import Admission
+from ..server.control import Control
+from ..server.door import Certified, Claimed, Door
+from ..server.journal import Journal, Metrics
+from ..server.progress import Observe
+from ..server.remote import Patience, Remote
+from ..server.service import Federation
+from ..server.serving import Port, event_loop, serving
+from ..server.store import Store
+from ..simulations.run import Result, run
+from ..simulations.run_folder import RunFolder
+from ..wire.errors import TacitError
+from ..wire.keys import Keys
+from ..wire.revocations import Revocations
+from .study import Study, agreed, fingerprint
+
+LINGER: Final = 30.0
+"""Seconds that a finished run waits for clients which have not heard of its end."""
+LOOPBACK: Final = ("127.0.0.1:", "localhost:", "[::1]:")
+
+Report = Callable[[bool], bytes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listening:
+    """Where a coordinator listens, HOST:PORT, with which keys, and where Prometheus may scrape it.
+
+    Without `certs` nothing is encrypted and names are believed, so only loopback is listened on.
+    """
+
+    address: str
+    certs: Path | None
+    metrics: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.certs is None and not self.address.startswith(LOOPBACK):
+            raise TacitError(
+                f"{self.address}: without certificates anybody could say to be anybody, so only "
+                "127.0.0.1 is listened on; make certificates with `tacit certs`."
+            )
+
+    def credentials(self) -> grpc.ServerCredentials | None:
+        """What to serve with. Raises `CertificateError`."""
+        return Keys(self.certs).server_credentials() if self.certs else None
+
+    def door(self, study: Study, journal: Journal) -> Door:
+        """Who may come in."""
+        clients = frozenset(study.clients)
+        if self.certs is None:
+            return Claimed(clients=clients, journal=journal)
+        return Certified(clients=clients, revocations=Revocations(self.certs), journal=journal)
+
+
+def serve(
+    study: Study,
+    folder: RunFolder,
+    listening: Listening,
+    *,
+    resume: bool = False,
+    observe: Observe = lambda progress: None,
+    listens: Callable[[int], None] = lambda port: None,
+    report: Report = lambda wants_json: b"",
+) -> Result:
+    """Runs `study` in `folder` over the network; `listens` is told the port when it does.
+
+    Raises a `TacitError`; `Stopped` if it was asked to stop, after which it can be resumed.
+    """
+    reach = partial(_reach, study, folder, listening, listens, report)
+    return run(study, folder, resume=resume, observe=observe, reach=reach)
+
+
+@contextmanager
+def _reach(
+    study: Study,
+    folder: RunFolder,
+    listening: Listening,
+    listens: Callable[[int], None],
+    report: Report,
+    store: Store,
+) -> Iterator[Remote]:
+    """The transport to whoever dials in, until the run is over and all have heard of it."""
+    metrics = Metrics.fresh()
+    journal = Journal(folder.path / "audit.jsonl", metrics)
+    with (
+        event_loop() as loop,
+        tempfile.TemporaryDirectory(dir=folder.path, prefix=".up") as uploads,
+    ):
+        remote = Remote(
+            loop=loop,
+            admission=Admission(strategy=study.config.strategy, mechanism=study.config.mechanism),
+            patience=_patience(study),
+            folder=Path(uploads),
+            journal=journal,
+        )
+        port = _port(study, folder, listening, remote, store, report)
+        if listening.metrics is not None:
+            start_http_server(*_split(listening.metrics), registry=metrics.registry)
+        with serving(loop, port) as number:
+            listens(number)
+            yield remote
+            remote.finish(study.clients, LINGER)
+
+
+def _port(
+    study: Study,
+    folder: RunFolder,
+    listening: Listening,
+    remote: Remote,
+    store: Store,
+    report: Report,
+) -> Port:
+    def committed() -> int:
+        return len(store.history())
+
+    door = listening.door(study, remote.journal)
+    remote.journal.metrics.round.set_function(committed)
+    return Port(
+        address=listening.address,
+        credentials=listening.credentials(),
+        federation=Federation(
+            remote=remote,
+            door=door,
+            journal=remote.journal,
+            run=store.run(),
+            study=json.dumps(agreed(study.agreed)),
+            fingerprint=fingerprint(study.agreed),
+        ),
+        control=Control(
+            remote=remote,
+            door=door,
+            clients=tuple(study.clients),
+            run=store.run(),
+            rounds=study.config.rounds,
+            committed=committed,
+            events=folder.events,
+            report=report,
+        ),
+    )
+
+
+def _patience(study: Study) -> Patience:
+    asked = study.config.deployment
+    return Patience(deadline=asked.deadline, enough=asked.enough, may_miss=asked.may_miss)
+
+
+def _split(address: str) -> tuple[int, str]:
+    """Port and host of HOST:PORT."""
+    host, _, number = address.rpartition(":")
+    return int(number), host or "127.0.0.1"

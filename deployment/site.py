@@ -1,0 +1,133 @@
+"""A site: its rows, and the client that answers for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+
+from .. import __version__
+from ..client.agent import Agent, Connect
+from ..client.agreement import Agreement
+from ..client.memory import Memory
+from ..client.outbox import Cache, Outbox
+from ..client.task import Task
+from ..client.trainer import Plain, choose_device
+from ..simulations.config import Config, ConfigError
+from ..simulations.custody import Custody
+from ..simulations.dataset import DataError, Dataset
+from ..simulations.files import read_file
+from ..simulations.setup import Setup, prepare
+from ..simulations.worker import Job
+from ..wire.errors import StoreError
+from .study import agreed, check, fingerprint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """What one party brings: its `name`, its rows, a folder that outlives runs, and its own cap.
+
+    `data` is a file of rows; without one, the site plays the client of its name in a simulation, with
+    the rows that the study's partition deals to it. `cap` is the most ε that training on its rows may
+    cost, over all runs; the study's budget is kept in any case.
+    """
+
+    config: Config
+    name: str
+    folder: Path
+    data: Path | None = None
+    cap: float | None = None
+    task: Task | None = None
+    dataset: Dataset | None = None
+
+    def agent(self, connect: Connect, observe: Callable[[str], None]) -> Agent:
+        """The agent that answers for this site, through channels that `connect` opens.
+
+        Raises `ConfigError` or `DataError` if its rows and the study do not go together.
+        """
+        check(self.config)
+        setup = prepare(self.config, self.task, self._dataset())
+        population = setup.population
+        if self.name not in population.clients:
+            raise ConfigError(
+                f"The study's partition has no client {self.name!r}; it has "
+                f"{', '.join(sorted(population.clients)[:5])}. A site with rows of its own names "
+                "their file with --data."
+            )
+        torch.set_num_threads(1)  # the same bits as in a simulation
+        trainer = Plain(setup.task, choose_device(self.config.run.device))
+        return Agent(
+            connect=connect,
+            answers=self._job(setup).client(self.name, trainer),
+            agreement=self._agreement(setup),
+            fingerprint=fingerprint(self.config),
+            version=__version__,
+            outbox=Outbox(self.folder / "outbox"),
+            cache=Cache(self.folder / "cache"),
+            observe=observe,
+        )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Within it no other process answers from this folder. Raises `StoreError` if one does."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise StoreError(
+                f"{self.folder} is in use by another process; stop it first."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _dataset(self) -> Dataset | None:
+        """The rows of the site's own file, all of them its own; None if the study names the rows."""
+        if self.dataset is None and self.data is None:
+            return None
+        data = self.config.data
+        found = self.dataset or read_file(
+            Path(str(self.data)), target=data.target, groups=data.groups, classes=data.classes
+        )
+        shape = self.config.deployment.shape
+        if shape is not None and shape != found.shape:
+            raise DataError(
+                f"{self.data or found.name}: a row has the shape {found.shape}, and in the study "
+                f"{shape}; bring its columns in line."
+            )
+        return replace(found, owner=np.zeros(len(found.data), np.int64), owners=(self.name,))
+
+    def _job(self, setup: Setup) -> Job:
+        """What the client is made of, as in a simulation; its budget is the study's or its own cap."""
+        config = setup.config
+        custody = Custody.of(config, self.folder / "budget" / "ledger.db")
+        if self.cap is not None:
+            epsilon = min(self.cap, custody.budget.epsilon)
+            custody = replace(custody, budget=replace(custody.budget, epsilon=epsilon))
+        return Job(
+            population=setup.population,
+            task=setup.task,
+            strategy=config.strategy,
+            mechanism=config.mechanism,
+            rounds=config.rounds,
+            memory=Memory(self.folder / "memory"),
+            custody=custody,
+        )
+
+    def _agreement(self, setup: Setup) -> Agreement:
+        config = setup.config
+        return Agreement(
+            study=agreed(self.config),
+            seed=config.seed,
+            rounds=config.rounds,
+            settings=config.train.settings(),
+            terms=frozenset(config.mechanism.terms(config.mechanism.begin())),
+            model=setup.initial,
+        )

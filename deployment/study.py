@@ -1,0 +1,117 @@
+"""The study: what a coordinator and its clients must agree on, and what each makes of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..client.data import Data
+from ..server.coordinator import POOLED
+from ..simulations.config import Config, ConfigError
+from ..simulations.dataset import Dataset
+from ..simulations.description import Description, Holdings, describe
+from ..simulations.partition import Natural
+from ..simulations.setup import Setup, prepare
+
+OWN: dict[str, Any] = {"run": True, "data": {"path": True}}
+"""What is nobody else's business: where a party computes, and where its rows are."""
+FEW = 4
+"""Rows that stand in for those which a coordinator has not."""
+
+
+def agreed(config: Config) -> dict[str, Any]:
+    """Everything in `config` on which the parties must agree, as JSON values."""
+    found: dict[str, Any] = json.loads(config.model_dump_json(exclude=OWN))
+    return found
+
+
+def fingerprint(config: Config) -> str:
+    """A digest of what `agreed` says."""
+    return hashlib.sha256(json.dumps(agreed(config), sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study(Setup):
+    """A run whose clients are elsewhere: the coordinator knows their names, and not their rows.
+
+    `agreed` is the configuration as it was written, which all parties have alike.
+    """
+
+    agreed: Config
+
+    @property
+    def measured(self) -> list[str]:
+        """All of them; a client without rows to measure on says so by counting none."""
+        return self.clients
+
+    @cached_property
+    def description(self) -> Description:
+        """The population as far as it is known: nobody's rows are."""
+        nothing = Holdings(train=0, held_out=0, classes=0)
+        known = describe(self.population)
+        return replace(known, official=0, clients=dict.fromkeys(known.clients, nothing))
+
+
+def prepare_study(config: Config) -> Study:
+    """The study that `config` describes, checked as far as one can without the clients' rows.
+
+    Raises `ConfigError` or `DataError`.
+    """
+    check(config)
+    setup = prepare(config, dataset=_stand_in(config) if config.deployment.shape else None)
+    named, found = set(config.deployment.clients), setup.population.clients.keys()
+    if named and named != found:
+        odd = sorted(named ^ found)[0]
+        raise ConfigError(
+            f"deployment.clients: {odd!r} is not both there and a client of the partition; leave the "
+            "list out to have all clients of the partition."
+        )
+    return Study(
+        agreed=config,
+        config=setup.config,
+        population=setup.population,
+        task=setup.task,
+        initial=setup.initial,
+    )
+
+
+def check(config: Config) -> None:
+    """Raises `ConfigError` for what cannot be done when every client keeps its rows to itself."""
+    if config.baselines:
+        raise ConfigError("baselines: they need everybody's rows; leave them out of a deployment.")
+    if config.deployment.shape and not config.deployment.clients:
+        raise ConfigError("deployment.clients: name them; without rows they are not known.")
+    if config.deployment.shape and not isinstance(config.partition, Natural):
+        raise ConfigError('partition.kind: every site is a client of its own; use "natural".')
+    if config.deployment.shape and config.data.standardise == "pooled":
+        raise ConfigError(
+            'data.standardise: "pooled" needs everybody\'s rows; use "client" or "none".'
+        )
+    if config.deployment.shape and config.data.classes is None:
+        raise ConfigError(
+            "data.classes: say how many there are (0 to regress); sites cannot agree."
+        )
+    if POOLED in config.deployment.clients:
+        raise ConfigError(f"deployment.clients: {POOLED!r} is not a name for a client.")
+
+
+def _stand_in(config: Config) -> Dataset:
+    """Rows of zeros, as many for each client: they have the shape, and say nothing."""
+    shape, clients = config.deployment.shape or (), tuple(sorted(config.deployment.clients))
+    classes, count = config.data.classes or 0, FEW * len(clients)
+    targets = np.arange(count) % classes if classes else np.zeros(count, np.float32)
+    return Dataset(
+        name=config.population_name,
+        data=Data(features=np.zeros((count, *shape), np.float32), targets=targets),
+        classes=classes,
+        test=np.zeros(count, bool),
+        owner=np.repeat(np.arange(len(clients)), FEW),
+        owners=clients,
+        group_names={},
+        tabular=len(shape) == 1,
+    )
