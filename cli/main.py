@@ -12,6 +12,7 @@ from .. import __version__
 from . import console
 from .audit import audit
 from .budget import budget
+from .certs import certs
 from .check import check
 from .init import init
 from .join import join
@@ -32,6 +33,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 for command in (init, check, plan, run, report, budget, up, serve, join):
     app.command()(command)
 app.add_typer(audit, name="audit")
+app.add_typer(certs, name="certs")
 
 
 def main() -> None:

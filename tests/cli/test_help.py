@@ -11,10 +11,23 @@ import tacit
 
 Tacit = Callable[..., "subprocess.CompletedProcess[str]"]
 
-HEAVY = ("torch", "numpy", "sklearn", "sqlalchemy", "matplotlib", "opacus", "dp_accounting")
+HEAVY = (
+    "torch",
+    "numpy",
+    "sklearn",
+    "sqlalchemy",
+    "matplotlib",
+    "opacus",
+    "dp_accounting",
+    "grpc",
+    "cryptography",
+)
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["report"], ["budget"], ["audit", "ledger"]])
+@pytest.mark.parametrize(
+    "command",
+    [[], ["run"], ["report"], ["budget"], ["audit", "ledger"], ["certs"], ["certs", "client"]],
+)
 def test_help_imports_nothing_heavy(command: list[str]) -> None:
     code = (
         "import sys\n"
@@ -43,6 +56,7 @@ def test_help_lists_the_commands_and_the_exit_codes(cold: Tacit) -> None:
         "report",
         "budget",
         "audit",
+        "certs",
         "4 privacy budget",
         "130",
     ):
