@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -189,6 +190,14 @@ def test_what_was_revoked_stays_revoked(authority: Authority) -> None:
     assert {entry.serial_number for entry in crl(authority)} == {first, second, operator}
     handed = authority.folder_of("coordinator") / "crl.pem"
     assert handed.read_bytes() == (authority.folder / "ca" / "crl.pem").read_bytes()
+
+
+def test_nobody_is_forgotten_when_several_are_revoked_at_once(authority: Authority) -> None:
+    names = [authority.issue(Role.CLIENT, f"site-{number}").name for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(Authority(authority.folder).revoke, names))
+    assert number(authority) == 9
+    assert {one.name for one in authority.issued() if one.revoked} == set(names)
 
 
 def test_a_name_comes_back_after_it_was_revoked(authority: Authority) -> None:
