@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..privacy.budget import Budget
-from ..reports.guarantee import noise_multiplier, noise_std, number, sampling_of
+from ..reports.guarantee import noise_multiplier, noise_std, number
 from ..reports.numbers import Reading, other
 from .promise import ForClients, ForRows, Promise
 
@@ -38,7 +38,7 @@ def as_table(found: Promise) -> dict[str, Any]:
 
 
 def _client_lines(found: Promise, own: ForClients) -> Iterator[tuple[str, str]]:
-    config, sampling = found.config, sampling_of(found.config, found.clients)
+    config, sampling = found.config, found.config.sampler.sampling(found.clients)
     clip = float(config.model_dump(mode="json")["mechanism"]["clip"])
     how = "calibrated to the budget" if own.calibrated else "given"
     z = noise_multiplier(config)
@@ -91,7 +91,7 @@ def _account(
 
 
 def _scheme(found: Promise) -> str:
-    sampling = sampling_of(found.config, found.clients)
+    sampling = found.config.sampler.sampling(found.clients)
     match sampling.scheme:
         case "poisson":
             return f"poisson: each of {sampling.clients} by a secret coin, q = {sampling.participation:g}"
@@ -122,7 +122,7 @@ def _range(pair: tuple[float, float]) -> str:
 
 
 def _client_table(found: Promise, own: ForClients) -> dict[str, Any]:
-    config, sampling = found.config, sampling_of(found.config, found.clients)
+    config, sampling = found.config, found.config.sampler.sampling(found.clients)
     std = noise_std(config, found.clients)
     return {
         "mechanism": config.model_dump(mode="json")["mechanism"],

@@ -18,8 +18,9 @@ from ..wire.messages import Arrays, Statistics
 from .clipping import GHOST_SLACK, ByGradient, ByNorm, attached, clip_factors
 from .data import Data
 from .dpsgd import DPSGD
+from .public import Public
 from .task import Task
-from .trainer import Plain, correct, make_optimizer, penalty, seeded
+from .trainer import Plain, make_optimizer, seeded
 from .training import Training
 
 
@@ -106,18 +107,15 @@ class Private:
         self, training: Training, rate: float, correction: Correction, expected: int
     ) -> Iterator[Steps]:
         """What takes the steps; after each noise it adds what is public."""
-        model, device = self.plain.model, self.plain.device
-        trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-        start = {name: weight.detach().clone() for name, weight in trained}
-        pull = {name: torch.tensor(a, device=device) for name, a in correction.gradient.items()}
+        model = self.plain.model
+        public = Public(model, training, correction)
 
         def add_public(_: object) -> None:
-            public = penalty(training, trained)
-            if isinstance(public, Tensor):
-                public.backward()
-            correct(trained, start, correction.proximal, pull)
+            if isinstance(penalty := public.penalty(), Tensor):
+                penalty.backward()
+            public.correct()
 
-        optimizer = make_optimizer(training, rate, [weight for _, weight in trained])
+        optimizer = make_optimizer(training, rate, public.weights)
         with noised(self.plain.task, model, optimizer, self.terms, expected, self.noise) as found:
             found.optimizer.attach_step_hook(add_public)
             yield found

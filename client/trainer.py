@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..strategies.strategy import Correction, Fitted
 from ..wire.messages import EXAMPLES, Arrays, Statistics
 from .data import Data
+from .public import Public
 from .task import Task
 from .training import Training
 
@@ -73,13 +74,8 @@ class Plain:
             raise ValueError("Expected at least one training row, got none.")
         self.load(parameters)
         self.model.train()
-        trained = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
-        start = {name: weight.detach().clone() for name, weight in trained}
-        pull = {
-            name: torch.tensor(array, device=self.device)
-            for name, array in correction.gradient.items()
-        }
-        optimizer = make_optimizer(training, rate, [weight for _, weight in trained])
+        public = Public(self.model, training, correction)
+        optimizer = make_optimizer(training, rate, public.weights)
         inputs, targets = self.move(data)
         steps, total = training.steps_of(rows=len(data)), torch.zeros((), device=self.device)
         with seeded(rng, self.device):
@@ -87,8 +83,8 @@ class Plain:
                 chosen = torch.from_numpy(rows).to(self.device)
                 optimizer.zero_grad(set_to_none=True)
                 loss = self.task.loss(self.model(inputs[chosen]), targets[chosen]).mean()
-                (loss + penalty(training, trained)).backward()
-                correct(trained, start, correction.proximal, pull)
+                (loss + public.penalty()).backward()
+                public.correct()
                 if training.clip is not None:
                     nn.utils.clip_grad_norm_(self.model.parameters(), training.clip)
                 optimizer.step()
@@ -207,33 +203,6 @@ def make_optimizer(
             return torch.optim.RMSprop(
                 weights, rate, momentum=training.momentum, weight_decay=decay
             )
-
-
-def penalty(training: Training, trained: list[tuple[str, nn.Parameter]]) -> Tensor | float:
-    """l1 ‖w‖₁ + l2/2 ‖w‖² over the trained parameters."""
-    total: Tensor | float = 0.0
-    for _, weight in trained:
-        if training.l1:
-            total = total + training.l1 * weight.abs().sum()
-        if training.l2:
-            total = total + training.l2 / 2 * weight.square().sum()
-    return total
-
-
-def correct(
-    trained: list[tuple[str, nn.Parameter]],
-    start: Mapping[str, Tensor],
-    proximal: float,
-    pull: Mapping[str, Tensor],
-) -> None:
-    """Adds the strategy's correction to every gradient."""
-    for name, weight in trained:
-        if weight.grad is None:
-            continue
-        if proximal:
-            weight.grad.add_(weight.detach() - start[name], alpha=proximal)
-        if name in pull:
-            weight.grad.add_(pull[name])
 
 
 @contextmanager

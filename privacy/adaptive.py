@@ -15,7 +15,7 @@ from ..wire.fold import largest
 from ..wire.messages import Arrays, Settings, named
 from . import event as events
 from .clipping import FINE, clipped, norm
-from .gaussian import check_clip, check_multiplier, noised_mean, set_
+from .gaussian import check_clip, check_multiplier, multiplier_of, noised_mean
 from .mechanism import Central
 from .noise import Noise
 from .sampling import Sampling
@@ -74,7 +74,7 @@ class AdaptiveGaussian(Central):
     def event(self, sampling: Sampling, round: int) -> events.Event:
         """Both releases together, as one Gaussian of multiplier z."""
         self._multiplier(sampling)
-        return sampling.event(events.Gaussian(noise_multiplier=set_(self)), round)
+        return sampling.event(events.Gaussian(noise_multiplier=multiplier_of(self)), round)
 
     def release(
         self, total: Arrays, sampling: Sampling, memory: Arrays, noise: Noise
@@ -89,7 +89,7 @@ class AdaptiveGaussian(Central):
 
     def _multiplier(self, sampling: Sampling) -> float:
         """z_Δ. Raises `Unaccountable` if the count alone would cost more than z."""
-        z, count = set_(self), 2 * self.count_noise * sampling.expected
+        z, count = multiplier_of(self), 2 * self.count_noise * sampling.expected
         if not count > z:
             raise events.Unaccountable(
                 f"The noise on the count of clipped clients, {count / 2:.3g}, is too little for "

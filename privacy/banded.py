@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from ..wire.messages import Arrays, Settings, named, part
 from . import event as events
 from .clipping import FINE, clipped
-from .gaussian import check_clip, check_multiplier, set_
-from .mechanism import Central
+from .gaussian import check_clip, check_multiplier, multiplier_of
+from .mechanism import Central, Steady
 from .noise import Noise
 from .sampling import Sampling
 
 
 @dataclass(frozen=True, kw_only=True)
-class BandedGaussian(Central):
+class BandedGaussian(Central, Steady):
     """Releases C⁻¹(C x + z) row by row: x̂ₜ = xₜ + nₜ, where nₜ = (zₜ - Σⱼ cⱼ nₜ₋ⱼ)/c₀, j = 1..b-1.
 
     C is Toeplitz and lower triangular with `bands` = b coefficients: those of (1 - x)^(-1/2), which
@@ -56,14 +56,6 @@ class BandedGaussian(Central):
         found = np.concatenate([[1.0], np.cumprod((2 * steps - 1) / (2 * steps))])
         return np.asarray(found / np.linalg.norm(found))
 
-    def begin(self) -> Arrays:
-        """No noise yet."""
-        return {}
-
-    def terms(self, memory: Arrays) -> Settings:
-        """None: the clip norm does not change."""
-        return {}
-
     def bound(self, contribution: Arrays, examples: int, terms: Settings) -> Arrays:
         """The contribution with a norm of at most C."""
         parts = clipped(contribution, self.clip, FINE)
@@ -77,13 +69,13 @@ class BandedGaussian(Central):
                 f"part, and this sampler guarantees {sampling.separation}; use sampler.kind = "
                 f'"cyclic" with groups >= {self.bands}, or fewer bands.'
             )
-        return sampling.event(events.Gaussian(noise_multiplier=set_(self)), round)
+        return sampling.event(events.Gaussian(noise_multiplier=multiplier_of(self)), round)
 
     def release(
         self, total: Arrays, sampling: Sampling, memory: Arrays, noise: Noise
     ) -> tuple[Arrays | None, Arrays]:
         """The sum with its correlated noise over the expected cohort; the last b-1 noises are kept."""
-        c, std = self.coefficients(), set_(self) * self.clip
+        c, std = self.coefficients(), multiplier_of(self) * self.clip
         added: dict[str, NDArray[np.float64]] = {}
         kept: dict[str, NDArray[np.float64]] = {}
         for name, array in sorted(part("sum", total).items()):

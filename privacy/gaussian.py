@@ -14,7 +14,7 @@ import numpy as np
 from ..wire.messages import Arrays, Settings, named, part
 from . import event as events
 from .clipping import FINE, clipped
-from .mechanism import Central
+from .mechanism import Central, Steady
 from .noise import Noise
 from .sampling import Sampling
 
@@ -23,7 +23,7 @@ SIGMA: Final = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gaussian(Central):
+class Gaussian(Central, Steady):
     """(Σ clip(Δᵢ) + N(0, z²C²)) / qN: every client counts the same, and the denominator is public.
 
     `clip` is C, over all arrays of a contribution as one vector; `noise_multiplier` is z, and None
@@ -56,14 +56,6 @@ class Gaussian(Central):
         check_clip(self.clip)
         check_multiplier(self.noise_multiplier)
 
-    def begin(self) -> Arrays:
-        """Nothing to remember."""
-        return {}
-
-    def terms(self, memory: Arrays) -> Settings:
-        """None: the clip norm does not change."""
-        return {}
-
     def bound(self, contribution: Arrays, examples: int, terms: Settings) -> Arrays:
         """The contribution with a norm of at most C; as steps of the grid if `hardened`."""
         grid, unit = self._grid()
@@ -72,14 +64,14 @@ class Gaussian(Central):
 
     def event(self, sampling: Sampling, round: int) -> events.Event:
         """One Gaussian release on a sample."""
-        released = events.Gaussian(noise_multiplier=set_(self), discrete=self.hardened)
+        released = events.Gaussian(noise_multiplier=multiplier_of(self), discrete=self.hardened)
         return sampling.event(released, round)
 
     def release(
         self, total: Arrays, sampling: Sampling, memory: Arrays, noise: Noise
     ) -> tuple[Arrays | None, Arrays]:
         """The noised sum divided by the expected size of a cohort."""
-        std = set_(self) * self.clip
+        std = multiplier_of(self) * self.clip
         if not self.hardened:
             return noised_mean(total, std, sampling.expected, noise), memory
         grid, unit = self._grid()
@@ -91,7 +83,11 @@ class Gaussian(Central):
 
     def _grid(self) -> tuple[float, float]:
         """The grid, and what one step of it counts in a sum: a power of two, so that sums are exact."""
-        return (set_(self) * self.clip / SIGMA, 1.0 / SIGMA) if self.hardened else (FINE, FINE)
+        return (
+            (multiplier_of(self) * self.clip / SIGMA, 1.0 / SIGMA)
+            if self.hardened
+            else (FINE, FINE)
+        )
 
 
 def noised_mean(total: Arrays, std: float, expected: float, noise: Noise) -> Arrays:
@@ -102,7 +98,7 @@ def noised_mean(total: Arrays, std: float, expected: float, noise: Noise) -> Arr
     }
 
 
-def set_(mechanism: object) -> float:
+def multiplier_of(mechanism: object) -> float:
     """The noise multiplier of `mechanism`. Raises ValueError while it is still to be calibrated."""
     found = vars(mechanism)["noise_multiplier"]
     if found is None:

@@ -15,13 +15,14 @@ from ..wire.messages import Arrays, Settings, named, part
 from . import event as events
 from .clipping import FINE, clipped
 from .gaussian import check_clip
+from .mechanism import Steady
 from .noise import Noise
 from .sampling import Sampling
 from .secret import Secret, digest_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class LocalGaussian:
+class LocalGaussian(Steady):
     """Each client sends clip(Δᵢ) + N(0, σ²): (`epsilon`, `delta`) for each time that it takes part.
 
     That holds for any two values of its contribution (sensitivity 2C), against the coordinator as
@@ -52,14 +53,6 @@ class LocalGaussian:
         2.0
         """
         return _multiplier(self.epsilon, self.delta)
-
-    def begin(self) -> Arrays:
-        """Nothing to remember."""
-        return {}
-
-    def terms(self, memory: Arrays) -> Settings:
-        """None: the clip norm does not change."""
-        return {}
 
     def perturb(self, contribution: Arrays, terms: Settings, secret: Secret) -> Arrays:
         """clip(Δᵢ) + N(0, σ²), in the dtypes of the contribution. Raises ValueError for NaN."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..wire.messages import Arrays, Settings, named, part
 from .event import Event, NonPrivate
-from .mechanism import Central
+from .mechanism import Central, Steady
 from .noise import Noise
 from .sampling import Sampling
 
@@ -17,7 +17,7 @@ WEIGHT = "weight"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mean(Central):
+class Mean(Central, Steady):
     """The mean of the contributions, weighted by rows or uniform over clients.
 
     Not private: no ε bounds what the mean says about a client, and `examples` weights let a client
@@ -33,14 +33,6 @@ class Mean(Central):
     """
 
     weighting: Literal["examples", "uniform"] = "examples"
-
-    def begin(self) -> Arrays:
-        """Nothing to remember."""
-        return {}
-
-    def terms(self, memory: Arrays) -> Settings:
-        """None."""
-        return {}
 
     def bound(self, contribution: Arrays, examples: int, terms: Settings) -> Arrays:
         """The contribution times its weight, and the weight."""

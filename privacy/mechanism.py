@@ -54,6 +54,18 @@ class Mechanism(Protocol):
         ...
 
 
+class Steady:
+    """What mechanisms share whose bound never changes, so that a round need not say it."""
+
+    def begin(self) -> Arrays:
+        """Nothing to remember yet."""
+        return {}
+
+    def terms(self, memory: Arrays) -> Settings:
+        """None."""
+        return {}
+
+
 class Central:
     """What mechanisms share whose noise is added to the sum, by whoever holds it."""
 

@@ -10,7 +10,7 @@ from ..privacy.budget import Adjacency, Unit
 from ..privacy.event import Covered, Event, Gaussian, NonPrivate, Poisson, WithoutReplacement
 from ..simulations.custody import lasting_ledger
 from .charges import Charges
-from .guarantee import INSECURE, sampling_of
+from .guarantee import INSECURE
 from .numbers import reading
 from .unprotected import is_insecure
 
@@ -52,7 +52,7 @@ def _noise(found: Charges) -> Iterator[Assumption]:
 
 
 def _cohorts(found: Charges) -> Iterator[Assumption]:
-    sampling = sampling_of(found.config, _clients(found))
+    sampling = found.config.sampler.sampling(_clients(found))
     amplified = sampling.scheme in ("poisson", "fixed") and found.config.mechanism_kind != "local"
     insecure = is_insecure(found.config)
     yield Assumption(
@@ -86,7 +86,7 @@ def _cohorts(found: Charges) -> Iterator[Assumption]:
 def _executed(found: Charges) -> Assumption:
     """Compares the sizes of cohorts with what the scheme allows."""
     clients = _clients(found)
-    sampling = sampling_of(found.config, clients)
+    sampling = found.config.sampler.sampling(clients)
     exact = {"everyone": clients, "fixed": round(sampling.expected)}.get(sampling.scheme)
     low, high = (exact, exact) if exact is not None else (0, clients)
     if sampling.scheme == "cyclic":

@@ -15,7 +15,7 @@ from ..server.progress import Committed
 from ..simulations.config import Config
 from ..simulations.custody import clients_folder, ledger_path
 from ..simulations.run_folder import RunFolder
-from .guarantee import Bound, Spread, is_noised, of_an_example, sampling_of, spread
+from .guarantee import Bound, Spread, is_noised, of_an_example, spread
 from .ledgers import about, client_ledgers, counts_of, read_ledger, together, whole_part
 from .numbers import stated
 from .records import Records
@@ -133,7 +133,7 @@ class Charges:
         if not self.missing:
             return {}
         clients = len(self.rows) or max(committed.cohort for committed in self.committed)
-        sampling = sampling_of(self.config, clients)
+        sampling = self.config.sampler.sampling(clients)
         events = [self.config.mechanism.event(sampling, round) for round in self.missing]
         return together(*({event: 1} for event in events))
 

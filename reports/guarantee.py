@@ -12,8 +12,7 @@ from ..privacy.accountants import Counts, rdp_epsilon
 from ..privacy.accounting import releases_left
 from ..privacy.budget import Budget, Unit
 from ..privacy.event import Covered, Event, NonPrivate, Unaccountable
-from ..privacy.gaussian import set_
-from ..privacy.sampling import Sampling
+from ..privacy.gaussian import multiplier_of
 from ..simulations.config import Config
 from ..simulations.private import release_counts
 from .numbers import stated
@@ -67,11 +66,6 @@ def number(epsilon: float) -> str:
     return f"{math.ceil(epsilon * 10**digits - 1e-9) / 10**digits:.{max(digits, 0)}f}"
 
 
-def sampling_of(config: Config, clients: int) -> Sampling:
-    """How cohorts are drawn from so many clients."""
-    return config.sampler.sampling(clients)
-
-
 def is_noised(config: Config, unit: Unit) -> bool:
     """Whether anything bounds what is released about a `unit`."""
     if unit is Unit.EXAMPLE:
@@ -83,7 +77,7 @@ def noise_multiplier(config: Config) -> float:
     """The deviation of a mechanism's noise in clip norms. Raises ValueError if it adds none."""
     match config.mechanism:
         case Gaussian() | AdaptiveGaussian() | BandedGaussian():
-            return set_(config.mechanism)
+            return multiplier_of(config.mechanism)
         case LocalGaussian(noise_multiplier=multiplier):
             return multiplier
         case _:
@@ -92,7 +86,7 @@ def noise_multiplier(config: Config) -> float:
 
 def noise_std(config: Config, clients: int) -> float | None:
     """The deviation of the noise on the sum of a round; None if it is not the same in every round."""
-    multiplier, expected = noise_multiplier(config), sampling_of(config, clients).expected
+    multiplier, expected = noise_multiplier(config), config.sampler.sampling(clients).expected
     match config.mechanism:
         case Gaussian(clip=clip):
             return multiplier * clip
@@ -104,7 +98,7 @@ def noise_std(config: Config, clients: int) -> float | None:
 
 def of_a_client(config: Config, clients: int, rounds: int) -> dict[Event, int]:
     """What `rounds` rounds reveal about a client."""
-    return release_counts(config.mechanism, sampling_of(config, clients), rounds)
+    return release_counts(config.mechanism, config.sampler.sampling(clients), rounds)
 
 
 def of_an_example(config: Config, client: str, rows: int, rounds: int) -> dict[Event, int]:
@@ -152,7 +146,7 @@ def rounds_left(spent: Counts, releases: Sequence[Event], budget: Budget) -> int
 
 def cycle(config: Config, clients: int) -> list[Event]:
     """What the rounds release until it starts again: the first, and those that it covers."""
-    sampling = sampling_of(config, clients)
+    sampling = config.sampler.sampling(clients)
     found = [config.mechanism.event(sampling, 1)]
     while isinstance(event := config.mechanism.event(sampling, len(found) + 1), Covered):
         found.append(event)

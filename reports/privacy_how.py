@@ -7,7 +7,7 @@ from typing import Any
 
 from ..privacy.budget import Unit
 from .charges import Charges
-from .guarantee import noise_multiplier, noise_std, sampling_of
+from .guarantee import noise_multiplier, noise_std
 from .numbers import of
 from .unprotected import is_insecure
 
@@ -47,7 +47,7 @@ def units_of(found: Charges, unit: Unit) -> int:
 def _of_the_sum(found: Charges) -> Table:
     config, clients = found.config, max(units_of(found, Unit.CLIENT), 1)
     parameters = config.model_dump(mode="json")["mechanism"]
-    expected = sampling_of(config, clients).expected
+    expected = config.sampler.sampling(clients).expected
     std = noise_std(config, clients)
     schedule = [c.terms["clip"] for c in found.committed if "clip" in c.terms]
     hardened = bool(parameters.get("hardened"))
@@ -105,7 +105,7 @@ def _seed_policy(found: Charges) -> str:
 
 
 def _cohorts(found: Charges) -> Table:
-    how = sampling_of(found.config, max(units_of(found, Unit.CLIENT), 1))
+    how = found.config.sampler.sampling(max(units_of(found, Unit.CLIENT), 1))
     return {
         "requested": how.scheme,
         "executed": how.scheme,
