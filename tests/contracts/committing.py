@@ -6,21 +6,19 @@ state that was committed, whole: the last one acknowledged, or the one that was 
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import sys
-import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from contracts.bits import bits, nested_bits
+from contracts.killing import BEGAN, Say, killed
 from tacit.server import Committed, Store
 from tacit.strategies import ServerState
 
 SIZE = 30_000
 LONGEST = 0.12
-READY = b"opened!!"
 
 
 def state(round: int) -> ServerState:
@@ -37,38 +35,17 @@ def record(round: int) -> Committed:
     return Committed(round=round, cohort=1, admitted=1, refused=0, training={}, seconds=0.0)
 
 
-def commit_forever(folder: Path, acknowledge: int) -> None:
+def commit_forever(folder: Path, say: Say) -> None:
     """Goes on from what the store holds, and says after each commit that it returned."""
     store = Store(folder)
     latest = store.latest()
     round = 0 if latest is None else latest.round + 1
-    os.write(acknowledge, READY)
+    say(BEGAN)
     while True:
         store.begin(round)
         store.commit(state(round), record(round))
-        os.write(acknowledge, round.to_bytes(8, "little"))
+        say(round)
         round += 1
-
-
-def kill_once(folder: Path, after: float, *, settled: bool) -> int | None:
-    """The last round that a new process acknowledged in `after` seconds; None if it did not.
-
-    The seconds count from its start or, if `settled`, from when it has opened the store.
-    """
-    reader, writer = os.pipe()
-    child = os.fork()
-    if not child:
-        os.close(reader)
-        commit_forever(folder, writer)
-    os.close(writer)
-    if settled:
-        os.read(reader, len(READY))
-    time.sleep(after)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    with os.fdopen(reader, "rb") as pipe:
-        said = pipe.read().removeprefix(READY)
-    return int.from_bytes(said[-8:], "little") if said else None
 
 
 def check(folder: Path, acknowledged: int) -> int:
@@ -89,10 +66,9 @@ def check(folder: Path, acknowledged: int) -> int:
 def main(folder: Path, kills: int, seed: int) -> None:
     chance, latest = random.Random(seed), -1
     for _ in range(kills):
-        acknowledged = kill_once(
-            folder, chance.uniform(0.0, LONGEST), settled=chance.random() < 0.8
-        )
-        latest = check(folder, latest if acknowledged is None else acknowledged)
+        work, after = partial(commit_forever, folder), chance.uniform(0.0, LONGEST)
+        acknowledged = killed(work, after, settled=chance.random() < 0.8)
+        latest = check(folder, acknowledged[-1] if acknowledged else latest)
     store = Store(folder)
     store.commit(state(latest + 1), record(latest + 1))
     left = list((folder / "objects").iterdir())

@@ -10,13 +10,13 @@ import os
 import random
 import signal
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import torch
+from contracts.killing import BEGAN, Say, killed
 from contracts.run import Run
 from tacit.privacy import Account, Gaussian, Ledger, Sampling, Unit
 from tacit.privacy.accountants import rdp_epsilon
@@ -27,7 +27,6 @@ from tacit.wire import Fold, InMemory, Instruction
 
 FOR_EVER = 10**6
 LONGEST = 0.1
-READY = b"it began"
 DELTA = 1e-5
 STEPS = (
     "begun",
@@ -56,33 +55,17 @@ def noised(folder: Path) -> Run:
     )
 
 
-def kill_once(run: Run, after: float, *, settled: bool) -> list[int]:
-    """The rounds that a new process committed in `after` seconds, as it said itself.
+def start(run: Run, say: Say) -> None:
+    """Says which rounds it began and committed."""
 
-    The seconds count from its start or, if `settled`, from when its first round began.
-    """
-    reader, writer = os.pipe()
-    child = os.fork()
-    if not child:
-        os.close(reader)
-        replace(run, observe=partial(_say, writer)).start()
-    os.close(writer)
-    if settled:
-        os.read(reader, len(READY))
-    time.sleep(after)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    with os.fdopen(reader, "rb") as pipe:
-        said = pipe.read().replace(READY, b"")
-    return [int.from_bytes(said[i : i + 8], "little") for i in range(0, len(said) - 7, 8)]
+    def observe(progress: Progress) -> None:
+        match progress:
+            case Began():
+                say(BEGAN)
+            case Committed(round=round):
+                say(round)
 
-
-def _say(writer: int, progress: Progress) -> None:
-    match progress:
-        case Began():
-            os.write(writer, READY)
-        case Committed(round=round):
-            os.write(writer, round.to_bytes(8, "little"))
+    replace(run, observe=observe).start()
 
 
 def check(run: Run) -> tuple[int, list[Entry]]:
@@ -178,9 +161,8 @@ def main(folder: Path, kills: int, seed: int) -> None:
     chance, run, acknowledged = random.Random(seed), noised(folder), 0
     replace(run, folder=folder / "warm", rounds=1).start()  # imports, which children then share
     for _ in range(kills):
-        acknowledged += len(
-            kill_once(run, chance.uniform(0.0, LONGEST), settled=chance.random() < 0.8)
-        )
+        work, after = partial(start, run), chance.uniform(0.0, LONGEST)
+        acknowledged += len(killed(work, after, settled=chance.random() < 0.8))
         rounds, entries = check(run)
         assert rounds >= acknowledged, "a round that was said to be committed is lost"
     print(rounds, len(entries))  # noqa: T201 - how far it came

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import subprocess
 import sys
 from contextlib import closing
 from dataclasses import replace
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from contracts.bits import bits
+from contracts.killing import run_killer
 from contracts.run import Run
 from contracts.spending import MECHANISM, STEPS, check, cut, noised
 from tacit.privacy import Budget, Ledger, Unit
@@ -23,16 +22,7 @@ KILLS = 200
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9")
 def test_after_200_random_kills_every_release_was_charged_and_none_twice(tmp_path: Path) -> None:
-    tests = Path(__file__).parents[1]
-    environment = {**os.environ, "PYTHONPATH": str(tests), "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "contracts.spending", str(tmp_path / "run"), str(KILLS), "3"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-        timeout=200,
-    )
+    done = run_killer("contracts.spending", tmp_path / "run", KILLS, seed=3)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[0]) >= 20, "it was killed before it did anything"
 
