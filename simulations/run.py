@@ -147,7 +147,9 @@ def run(
                 coordinator = _coordinator(setup, folder, store, ledger, carrier, observe)
                 state = _until_spent(coordinator, setup, folder)
                 baselines = _baselines(setup, folder, carrier)
-            _end(setup, folder, store, state)
+            folder.save_model(state.parameters)
+            folder.log("finished", round=state.round, parameters=parameter_digest(state.parameters))
+            _seal(config, folder, store)
             return Result(
                 config=config,
                 parameters=state.parameters,
@@ -169,12 +171,10 @@ def _is_complete(store: Store, config: Config) -> bool:
     return latest is not None and latest.round >= config.rounds
 
 
-def _end(setup: Setup, folder: RunFolder, store: Store, state: ServerState) -> None:
-    """Keeps the model, and nothing that no noise has covered."""
-    folder.save_model(state.parameters)
-    folder.log("finished", round=state.round, parameters=parameter_digest(state.parameters))
+def _seal(config: Config, folder: RunFolder, store: Store) -> None:
+    """Ends the run: what no noise has covered is forgotten, also what clients remember."""
     store.seal()
-    if setup.config.mechanism_kind != "mean":
+    if config.mechanism_kind != "mean":
         shutil.rmtree(folder.memory, ignore_errors=True)
 
 
@@ -186,7 +186,7 @@ def _until_spent(coordinator: Coordinator, setup: Setup, folder: RunFolder) -> S
         if (state := coordinator.store.latest()) is not None:
             folder.save_model(state.parameters)
             folder.log("budget_spent", round=state.round, reason=str(spent))
-        coordinator.store.seal()
+        _seal(setup.config, folder, coordinator.store)
         raise
 
 

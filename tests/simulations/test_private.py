@@ -241,12 +241,13 @@ def test_rows_that_are_dealt_anew_do_not_find_a_new_budget(tmp_path: Path) -> No
 
 def test_a_run_that_its_budget_ended_keeps_no_secret_and_cannot_go_on(tmp_path: Path) -> None:
     mechanism = {**GAUSSIAN, "noise_multiplier": 3.0}
-    asked = config(rounds=50, mechanism=mechanism, budget=EIGHT)
+    asked = config(rounds=50, mechanism=mechanism, budget=EIGHT, strategy={"kind": "scaffold"})
     folder = RunFolder(tmp_path / "run")
     with pytest.raises(BudgetSpent):
         simulate(asked, folder=folder.path)
     with sqlite3.connect(folder.path / "store.db") as database:
         assert database.execute("SELECT secret FROM run").fetchall() == [(b"",)]
+    assert not folder.memory.exists(), "what clients remember is not noised"
     with pytest.raises(BudgetSpent, match="ended when its budget was spent"):
         run(prepare(folder.read_config()), folder, resume=True)
 
