@@ -51,6 +51,6 @@ class Account:
         self.ledger.verify()
         if head and not self.ledger.knows(head):
             raise StoreError(
-                f"{self.ledger.path} is older than this run: entry {head[:16]} is missing. Bring the "
+                f"{self.ledger.name} is older than this run: entry {head[:16]} is missing. Bring the "
                 "ledger back; what was spent stays spent."
             )

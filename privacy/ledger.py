@@ -18,6 +18,7 @@ import sqlalchemy as sql
 
 from ..wire.database import Database
 from ..wire.errors import BudgetSpent, StoreError
+from ..wire.places import OURS
 from .accountants import rdp_epsilon
 from .accounting import affordable
 from .budget import Budget, Unit
@@ -30,7 +31,7 @@ _metadata = sql.MetaData()
 _entries = sql.Table(
     "ledger",
     _metadata,
-    sql.Column("sequence", sql.Integer, primary_key=True),
+    sql.Column("sequence", sql.Integer, primary_key=True, autoincrement=False),
     sql.Column("population", sql.Text, nullable=False),
     sql.Column("unit", sql.String(16), nullable=False),
     sql.Column("run", sql.Text, nullable=False),
@@ -44,6 +45,7 @@ _entries = sql.Table(
     sql.Column("hash", sql.String(64), nullable=False, unique=True),
     sql.UniqueConstraint("population", "unit", "run", "round", "release", "fingerprint"),
     sql.Index("by_population", "population", "unit", "event"),
+    comment=OURS,
 )
 
 
@@ -86,7 +88,7 @@ class Entry:
 
 
 class Ledger:
-    """The ledger in the file `path`. `close` it when done.
+    """The ledger at `where`: the path of a file, or a `postgresql://` URL. `close` it when done.
 
     Guarantees:
       - An entry is on the disk before `charge` returns, and then stays for good: there is no way to
@@ -94,12 +96,24 @@ class Ledger:
       - Two charges that do not both fit into a budget never both succeed, whoever makes them.
       - A charge that was made before, by its key, is made once.
 
-    Raises `StoreError` if the file is not a ledger, or the disk is full.
+    Raises `StoreError` if something else is there, the disk is full, or no server can be reached.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._database = Database(path, _metadata)
+    def __init__(self, where: Path | str) -> None:
+        self._where = where
+        self._database = Database(where, _metadata)
+
+    @property
+    def name(self) -> str:
+        """Where it is, for a message: without the password that a URL may hold."""
+        return self._database.name
+
+    @property
+    def path(self) -> Path:
+        """The file. Raises `StoreError` if it is in PostgreSQL."""
+        if isinstance(self._where, Path):
+            return self._where
+        raise StoreError(f"{self.name} is no file, which is needed here.")
 
     def charge(self, key: Key, event: Event, budget: Budget, times: int = 1) -> Entry:
         """Writes `times` times `event` down, durably; what follows may then be released.
@@ -171,11 +185,11 @@ class Ledger:
     def verify(self) -> list[Entry]:
         """All entries, if the chain is whole. Raises `StoreError` that names the first broken one."""
         entries = self.entries()
-        verify_chain(entries, str(self.path))
+        verify_chain(entries, self.name)
         return entries
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Lets go of the file or the server."""
         self._database.close()
 
 

@@ -1,50 +1,49 @@
-"""A SQLite database whose commits are on the disk before they return."""
+"""Tables whose commits are on the disk before they return: in a SQLite file, or in PostgreSQL."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sql
-from sqlalchemy.pool import NullPool
 
 from .errors import StoreError
-
-PATIENCE = 60.0
-"""Seconds to wait for another process that is writing."""
+from .places import PostgreSQL, SQLite
 
 
 class Database:
-    """The tables of `metadata` in the file `path`. `close` it when done.
+    """The tables of `metadata` at `where`: the path of a file, or a `postgresql://` URL.
+
+    `close` it when done. In PostgreSQL they are in the first schema of the search path.
 
     Guarantees:
-      - A transaction that returned survives a crash; one that raised or was cut short left nothing.
+      - A transaction that returned survives a crash; one that raised or was cut short left nothing,
+        unless the server was lost while it committed: then it left all or nothing.
       - Transactions of several processes happen one after the other.
+      - `name`, which is in every message, says where this is without a URL's password.
 
-    Raises `StoreError` if the file holds something else, or the disk is full.
+    Raises `StoreError` if something else is there, the disk is full, or no server can be reached.
     """
 
-    def __init__(self, path: Path, metadata: sql.MetaData) -> None:
-        self.path = path
+    def __init__(self, where: Path | str, metadata: sql.MetaData) -> None:
+        self._place = SQLite(where) if isinstance(where, Path) else PostgreSQL(where, metadata)
+        self.name = self._place.name
+        self._engine = self._place.engine()
+        sql.event.listen(self._engine, "connect", self._place.connected)
+        sql.event.listen(self._engine, "begin", self._place.begun)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{path.parent} cannot be made: {error}.") from error
-        self._engine = sql.create_engine(
-            sql.URL.create("sqlite", database=str(path)),
-            poolclass=NullPool,
-            connect_args={"timeout": PATIENCE},
-        )
-        sql.event.listen(self._engine, "connect", _make_durable)
-        sql.event.listen(self._engine, "begin", _begin)
-        with self.transaction() as connection:
-            tables = set(sql.inspect(connection).get_table_names())
-            if foreign := tables - metadata.tables.keys():
-                raise StoreError(f"{path} is not a store: it holds {min(foreign)!r}.")
-            self.is_new = not tables
-            metadata.create_all(connection)
+            with self.transaction() as connection:
+                inspector = sql.inspect(connection)
+                tables = set(inspector.get_table_names())
+                self.is_new = not tables & metadata.tables.keys()
+                strange = tables - metadata.tables.keys() - self._place.neighbours(inspector)
+                if strange:
+                    raise StoreError(f"{self.name} is not a store: it holds {min(strange)!r}.")
+                metadata.create_all(connection)
+        except BaseException:
+            self.close()
+            raise
 
     @contextmanager
     def transaction(self) -> Iterator[sql.Connection]:
@@ -52,39 +51,31 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except sql.exc.DatabaseError as error:
+        except (sql.exc.DBAPIError, sql.exc.TimeoutError) as error:
             raise StoreError(
-                f"{self.path}: {error.orig}. What was committed before is kept; "
-                "free some space or check the folder, then resume."
+                f"{self.name}: {self._place.reason(error)}. What was committed before is kept; "
+                f"{self._place.ADVICE}, then resume."
             ) from error
 
     def forget(self) -> None:
-        """Empties the log too of what was deleted; waits for whoever still reads from it.
+        """Empties the log too of what was deleted, where it is a file of ours.
 
-        Raises `StoreError` if somebody reads for too long.
+        Raises `StoreError` if somebody reads from it for too long.
         """
-        try:
-            with closing(self._engine.raw_connection()) as connection:
-                (found,) = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.Error as error:
-            raise StoreError(f"{self.path} still holds what was deleted: {error}.") from error
-        if found[0]:
-            raise StoreError(
-                f"{self.path} still holds what was deleted, because another process is reading it; "
-                "end that process, then resume the run."
-            )
+        self._place.forget(self._engine)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Within it nobody else can be within it. The lock goes when the process does.
+
+        Raises `StoreError` if somebody is. If a server was lost on the way, so was the lock: then the
+        next transaction gets it again, or raises.
+        """
+        with self._place.locked(self._engine):
+            with self.transaction():
+                pass  # what connects takes the lock
+            yield
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Lets go of the file or the server."""
         self._engine.dispose()
-
-
-def _make_durable(connection: sqlite3.Connection, _: object) -> None:
-    connection.isolation_level = None  # transactions begin where SQLAlchemy says
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
-
-
-def _begin(connection: sql.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from contracts.postgresql import edit
 from tacit.privacy import Account, Budget, Ledger, Unit
 from tacit.privacy.accountants import rdp_epsilon
 from tacit.privacy.event import Covered, Event, Gaussian, NonPrivate
@@ -24,8 +25,13 @@ UNLIMITED, SIX = Budget(epsilon=math.inf), Budget(epsilon=6.0)
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = Ledger(tmp_path / "ledger.db")
+def where(tmp_path: Path, rows: str | None) -> Path | str:
+    return rows or tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def ledger(where: Path | str) -> Iterator[Ledger]:
+    opened = Ledger(where)
     yield opened
     opened.close()
 
@@ -41,9 +47,9 @@ def fill(ledger: Ledger, rounds: int, event: Event = EVENT) -> None:
         ledger.charge(replace(KEY, round=round), event, UNLIMITED)
 
 
-def test_a_charge_is_on_the_disk_when_it_returns(ledger: Ledger) -> None:
+def test_a_charge_is_on_the_disk_when_it_returns(ledger: Ledger, where: Path | str) -> None:
     entry = ledger.charge(KEY, EVENT, SIX)
-    other = Ledger(ledger.path)
+    other = Ledger(where)
     assert other.entries() == [entry]
     assert other.head() == entry.hash
     other.close()
@@ -65,10 +71,12 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(ledger: Ledger) -> None
     ledger.charge(replace(KEY, round=1), EVENT, SIX)  # paid for already
 
 
-def test_a_spent_budget_is_spent_for_every_run_and_every_process(ledger: Ledger) -> None:
+def test_a_spent_budget_is_spent_for_every_run_and_every_process(
+    ledger: Ledger, where: Path | str
+) -> None:
     with pytest.raises(BudgetSpent):
         exhaust(ledger)
-    later = Ledger(ledger.path)
+    later = Ledger(where)
     with pytest.raises(BudgetSpent):
         later.charge(replace(KEY, run="another"), EVENT, SIX)
     later.charge(replace(KEY, population="beer"), EVENT, SIX)
@@ -96,12 +104,12 @@ def test_what_is_covered_costs_nothing(ledger: Ledger) -> None:
     assert len(ledger.verify()) == 49
 
 
-def test_racing_runs_never_spend_more_than_there_is(ledger: Ledger) -> None:
+def test_racing_runs_never_spend_more_than_there_is(ledger: Ledger, where: Path | str) -> None:
     """Eight threads with connections of their own, one budget."""
     refused: list[int] = []
 
     def spend(worker: int) -> None:
-        own = Ledger(ledger.path)
+        own = Ledger(where)
         for round in range(1, 30):
             try:
                 own.charge(replace(KEY, run=str(worker), round=round), EVENT, SIX)
@@ -122,11 +130,11 @@ def test_racing_runs_never_spend_more_than_there_is(ledger: Ledger) -> None:
     ledger.verify()
 
 
-def alter(column: str, value: object) -> Callable[[sqlite3.Connection], object]:
-    return lambda db: db.execute(f"UPDATE ledger SET {column} = ? WHERE sequence = 3", (value,))
+def alter(column: str, value: object) -> list[str]:
+    return [f"UPDATE ledger SET {column} = {value!r} WHERE sequence = 3"]
 
 
-TAMPERINGS: dict[str, Callable[[sqlite3.Connection], object]] = {
+TAMPERINGS: dict[str, list[str]] = {
     "an event": alter("event", '{"discrete":false,"kind":"gaussian","noise_multiplier":40.0}'),
     "a count": alter("times", 0),
     "a population": alter("population", "beer"),
@@ -135,28 +143,26 @@ TAMPERINGS: dict[str, Callable[[sqlite3.Connection], object]] = {
     "a fingerprint": alter("fingerprint", "0" * 64),
     "a hash": alter("hash", "0" * 64),
     "a link": alter("previous", GENESIS),
-    "one entry gone": lambda db: db.execute("DELETE FROM ledger WHERE sequence = 3"),
-    "the first gone": lambda db: db.execute("DELETE FROM ledger WHERE sequence = 1"),
-    "an order": lambda db: db.executescript(
-        "UPDATE ledger SET sequence = 99 WHERE sequence = 3;"
-        "UPDATE ledger SET sequence = 3 WHERE sequence = 4;"
-        "UPDATE ledger SET sequence = 4 WHERE sequence = 99;"
-    ),
+    "one entry gone": ["DELETE FROM ledger WHERE sequence = 3"],
+    "the first gone": ["DELETE FROM ledger WHERE sequence = 1"],
+    "an order": [
+        "UPDATE ledger SET sequence = 99 WHERE sequence = 3",
+        "UPDATE ledger SET sequence = 3 WHERE sequence = 4",
+        "UPDATE ledger SET sequence = 4 WHERE sequence = 99",
+    ],
 }
 
 
 @pytest.mark.parametrize("what", TAMPERINGS)
-def test_whatever_is_altered_is_noticed(what: str, ledger: Ledger) -> None:
+def test_whatever_is_altered_is_noticed(what: str, ledger: Ledger, where: Path | str) -> None:
     fill(ledger, 5)
-    with sqlite3.connect(ledger.path) as database:
-        TAMPERINGS[what](database)
+    edit(where, *TAMPERINGS[what])
     with pytest.raises(StoreError, match=r"entry \d (does not follow|was altered)"):
         ledger.verify()
 
 
-def test_a_ledger_that_was_rolled_back_no_longer_knows_its_head(
-    ledger: Ledger, tmp_path: Path
-) -> None:
+def test_a_ledger_that_was_rolled_back_no_longer_knows_its_head(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db")
     fill(ledger, 3)
     ledger.close()
     copy = (tmp_path / "ledger.db").read_bytes()
