@@ -1,8 +1,8 @@
 """The store: after a crash at any instant, the run goes on from its last committed round.
 
-States are safetensors files named by the SHA-256 of their bytes; SQLite says which of them is the
-state of which round. A file is durable before the row that names it, and one transaction makes a
-round committed.
+States are safetensors files named by the SHA-256 of their bytes; SQLite or PostgreSQL says which of
+them is the state of which round. A file is durable before the row that names it, and one transaction
+makes a round committed.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,63 +25,95 @@ from ..wire.database import Database
 from ..wire.durable import write_durably
 from ..wire.errors import CodecError, StoreError
 from ..wire.messages import Arrays, named, part
+from ..wire.places import OURS
+from .bond import Bond
 from .progress import Committed, Evaluated
 
 _metadata = sql.MetaData()
 _rounds = sql.Table(
     "rounds",
     _metadata,
-    sql.Column("round", sql.Integer, primary_key=True),
+    sql.Column("round", sql.Integer, primary_key=True, autoincrement=False),
     sql.Column("parameters", sql.String(64)),
     sql.Column("memory", sql.String(64)),
     sql.Column("committed", sql.Text),
     sql.Column("evaluated", sql.Text),
+    comment=OURS,
 )
 _run = sql.Table(
     "run",
     _metadata,
     sql.Column("name", sql.String(32), primary_key=True),
     sql.Column("secret", sql.LargeBinary, nullable=False),
+    comment=OURS,
 )
 
 
 class Store:
     """The durable side of one run, in `folder`. `close` it when done.
 
+    With `database`, a `postgresql://` URL, the rows are there and the states in `folder`. A database,
+    or a schema of one, holds one run, and the folder knows which.
+
     Guarantees:
       - `latest` is the state of the last `commit` that returned, or of one that was under way when
         the process died; never a mixture.
       - A file that was altered is reported, not used.
-      - After `seal`, no file in the folder holds anything from which noise could be drawn again or
-        taken off. Blocks that the file system has freed are not overwritten.
+      - After `seal`, no file in the folder, and nothing in a server's log or backups, holds anything from
+        which noise could be drawn again or taken off. Blocks that the file system has freed are not
+        overwritten.
 
-    Raises `StoreError` if the folder holds something else, or the disk is full.
+    Raises `StoreError` if the folder or the database holds something else or another run, the disk is
+    full, or the server cannot be reached.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: str | None = None) -> None:
         self.folder = folder
-        self._database = Database(folder / "store.db", _metadata)
-        if self._database.is_new and (folder / "objects").exists():
-            raise StoreError(f"{folder / 'store.db'} is missing or empty; restore it.")
+        self._bond = Bond.read(self._bond_path)
+        if database is None and self._bond:
+            raise StoreError(f"{folder} has its rows in PostgreSQL: say the URL of that database.")
+        if database is not None and (folder / "store.db").exists():
+            raise StoreError(f"{folder} has its rows in store.db, not in PostgreSQL.")
+        self._database = Database(database or folder / "store.db", _metadata)
+        try:
+            if database is not None:
+                self._bond = self._bind()
+            elif self._database.is_new and self._has_states():
+                raise StoreError(f"{self._database.name} is missing or empty; restore it.")
+        except BaseException:
+            self.close()
+            raise
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Within it no other process can be within it, on any machine: for who runs the rounds.
+
+        Raises `StoreError` if one is, here or from a transaction that had to connect again.
+        """
+        with self._database.locked():
+            yield
 
     def run(self) -> str:
         """The name of this run, which no other run has."""
-        return str(self._identity().name)
+        return self._identity()[0]
 
     def secret(self) -> Secret:
         """The secret of this run: as confidential as its sums. Once it is sealed, one that nobody has."""
-        found = bytes(self._identity().secret)
+        found = self._identity()[1]
         return Secret(found) if found else Secret.fresh()
 
     def is_sealed(self) -> bool:
         """Whether the run is over, so that no round may follow."""
-        return not self._identity().secret
+        return not self._identity()[1]
 
     def seal(self) -> None:
         """Forgets the secret, and the memory of every state: the run is over."""
         with self._database.transaction() as connection:
             connection.execute(_run.update().values(secret=b""))
             connection.execute(_rounds.update().values(memory=self._put({})))
+        if self._bond:
+            self._bond = replace(self._bond, half=b"")
+            self._bond.write(self._bond_path)
         self._sweep()
         self._database.forget()
 
@@ -150,7 +183,7 @@ class Store:
                 for row in rows
             ]
         except (TypeError, ValueError) as error:
-            raise StoreError(f"{self.folder / 'store.db'} was altered: {error}.") from error
+            raise StoreError(f"{self._database.name} was altered: {error}.") from error
 
     def is_measured(self, round: int) -> bool:
         """Whether the evaluation of `round` is part of the history."""
@@ -162,15 +195,44 @@ class Store:
         """Lets go of the database."""
         self._database.close()
 
-    def _identity(self) -> sql.Row[tuple[str, bytes]]:
-        """Made when it is first asked for."""
+    def _identity(self) -> tuple[str, bytes]:
+        """The name and the secret, made when they are first asked for."""
         with self._database.transaction() as connection:
             found = connection.execute(sql.select(_run)).first()
             if found is None:
                 own = {"name": secrets.token_hex(16), "secret": Secret.fresh().key}
                 connection.execute(_run.insert().values(**own))
                 found = connection.execute(sql.select(_run)).one()
-        return found
+        secret = bytes(found.secret)
+        return found.name, self._bond.join(secret) if self._bond else secret
+
+    def _bind(self) -> Bond:
+        """Makes the folder that of the run in the database, or of a new one; the file goes first."""
+        with self._database.transaction() as connection:
+            found = connection.execute(sql.select(_run)).first()
+            if found is None and self._has_states():
+                raise StoreError(
+                    f"{self._database.name} has lost the run of {self.folder}; restore it."
+                )
+            if found is None:
+                bond = self._bond or Bond.fresh()
+                bond.write(self._bond_path)
+                own = {"name": bond.run, "secret": Secret.fresh().key}
+                connection.execute(_run.insert().values(**own))
+                return bond
+        if self._bond is None or self._bond.run != found.name:
+            raise StoreError(
+                f"{self._database.name} holds another run than {self.folder}: name the folder of "
+                "that run, or an empty database or schema."
+            )
+        return self._bond
+
+    @property
+    def _bond_path(self) -> Path:
+        return self.folder / "run.key"
+
+    def _has_states(self) -> bool:
+        return (self.folder / "objects").exists()
 
     def _put(self, arrays: Arrays) -> str:
         data = encode(arrays)

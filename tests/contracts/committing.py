@@ -1,7 +1,8 @@
 """A process that does nothing but commit, and another that kills it again and again.
 
-`python -m contracts.committing FOLDER KILLS SEED` fails unless the store holds, after every kill, a
-state that was committed, whole: the last one acknowledged, or the one that was under way.
+`python -m contracts.committing FOLDER KILLS SEED [URL]` fails unless the store, whose rows are in the
+PostgreSQL database at URL, holds after every kill a state that was committed, whole: the last one
+acknowledged, or the one that was under way.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ def record(round: int) -> Committed:
     return Committed(round=round, cohort=1, admitted=1, refused=0, training={}, seconds=0.0)
 
 
-def commit_forever(folder: Path, say: Say) -> None:
+def commit_forever(folder: Path, rows: str | None, say: Say) -> None:
     """Goes on from what the store holds, and says after each commit that it returned."""
-    store = Store(folder)
+    store = Store(folder, rows)
     latest = store.latest()
     round = 0 if latest is None else latest.round + 1
     say(BEGAN)
@@ -48,9 +49,9 @@ def commit_forever(folder: Path, say: Say) -> None:
         round += 1
 
 
-def check(folder: Path, acknowledged: int) -> int:
+def check(folder: Path, rows: str | None, acknowledged: int) -> int:
     """The round that the store holds, which must be whole, and not older than was acknowledged."""
-    store = Store(folder)
+    store = Store(folder, rows)
     found, history = store.latest(), store.history()
     store.close()
     if found is None:
@@ -63,18 +64,19 @@ def check(folder: Path, acknowledged: int) -> int:
     return found.round
 
 
-def main(folder: Path, kills: int, seed: int) -> None:
+def main(folder: Path, kills: int, seed: int, rows: str | None = None) -> None:
     chance, latest = random.Random(seed), -1
     for _ in range(kills):
-        work, after = partial(commit_forever, folder), chance.uniform(0.0, LONGEST)
+        work, after = partial(commit_forever, folder, rows), chance.uniform(0.0, LONGEST)
         acknowledged = killed(work, after, settled=chance.random() < 0.8)
-        latest = check(folder, acknowledged[-1] if acknowledged else latest)
-    store = Store(folder)
+        latest = check(folder, rows, acknowledged[-1] if acknowledged else latest)
+    store = Store(folder, rows)
     store.commit(state(latest + 1), record(latest + 1))
     left = list((folder / "objects").iterdir())
+    store.close()
     assert len(left) <= 4, f"files of dead processes are left: {left}"
     print(latest)  # noqa: T201 - how far it came
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])

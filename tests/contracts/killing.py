@@ -44,13 +44,13 @@ def _say(writer: int, number: int) -> None:
 
 
 def run_killer(
-    module: str, folder: Path, kills: int, seed: int
+    module: str, folder: Path, kills: int, seed: int, rows: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """`python -m module FOLDER KILLS SEED`: a process of one thread, which may fork."""
+    """`python -m module FOLDER KILLS SEED [ROWS]`: a process of one thread, which may fork."""
     paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     found = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "OPENBLAS_NUM_THREADS": "1"}
     return subprocess.run(
-        [sys.executable, "-m", module, str(folder), str(kills), str(seed)],
+        [sys.executable, "-m", module, str(folder), str(kills), str(seed), *filter(None, [rows])],
         capture_output=True,
         text=True,
         check=False,

@@ -30,9 +30,13 @@ History = list[tuple[Committed, Evaluated | None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run that can be started again: by default SCAFFOLD, dropout and two clients of four."""
+    """A run that can be started again: by default SCAFFOLD, dropout and two clients of four.
+
+    `rows` is the URL of a PostgreSQL database for its rows and its ledger; None is for SQLite.
+    """
 
     folder: Path
+    rows: str | None = None
     rounds: int = 4
     seed: int = 7
     strategy: Strategy = field(default_factory=Scaffold)
@@ -48,7 +52,7 @@ class Run:
 
     def start(self) -> ServerState:
         """Runs until the end, or until something raises; the store is closed either way."""
-        store, ledger = Store(self.folder / "store"), Ledger(self.folder / "ledger.db")
+        store, ledger = self.store(), self.ledger()
         task = wine_task(dropout=0.2)
         transport = in_memory(
             self.data,
@@ -86,6 +90,12 @@ class Run:
             store.close()
             ledger.close()
 
+    def store(self) -> Store:
+        return Store(self.folder / "store", self.rows)
+
+    def ledger(self) -> Ledger:
+        return Ledger(self.rows or self.folder / "ledger.db")
+
     def initial(self) -> Arrays:
         return initial_parameters(wine_task(dropout=0.2), self.seed)
 
@@ -96,7 +106,7 @@ class Run:
 
     def history(self) -> History:
         """What the store says happened, but for how long it took."""
-        store = Store(self.folder / "store")
+        store = self.store()
         found = [
             (
                 replace(committed, seconds=0.0, ledger=""),
@@ -108,7 +118,7 @@ class Run:
         return found
 
     def stored(self) -> ServerState:
-        store = Store(self.folder / "store")
+        store = self.store()
         found = store.latest()
         store.close()
         assert found is not None

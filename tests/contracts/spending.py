@@ -1,7 +1,7 @@
 """A process that runs noised rounds for ever, and another that kills it again and again.
 
-`python -m contracts.spending FOLDER KILLS SEED` fails unless the ledger, after every kill, accounts for
-everything that was released, and for nothing twice.
+`python -m contracts.spending FOLDER KILLS SEED [URL]` fails unless the ledger, here or in the PostgreSQL
+database at URL, accounts after every kill for everything that was released, and for nothing twice.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from contracts.killing import BEGAN, Say, killed
 from contracts.run import Run
-from tacit.privacy import Account, Gaussian, Ledger, Sampling, Unit
+from tacit.privacy import Account, Gaussian, Sampling, Unit
 from tacit.privacy.accountants import rdp_epsilon
 from tacit.privacy.budget import Adjacency
 from tacit.privacy.ledger import Entry
@@ -44,9 +44,10 @@ STEPS = (
 MECHANISM = Gaussian(clip=0.5, noise_multiplier=5.0)
 
 
-def noised(folder: Path) -> Run:
+def noised(folder: Path, rows: str | None = None) -> Run:
     return Run(
         folder=folder,
+        rows=rows,
         rounds=FOR_EVER,
         mechanism=MECHANISM,
         sampler=Poisson(rate=0.5),
@@ -70,7 +71,7 @@ def start(run: Run, say: Say) -> None:
 
 def check(run: Run) -> tuple[int, list[Entry]]:
     """The rounds that were released, and the entries, which must account for them: each once."""
-    store, ledger = Store(run.folder / "store"), Ledger(run.folder / "ledger.db")
+    store, ledger = run.store(), run.ledger()
     rounds = [committed.round for committed, _ in store.history()]
     heads = [committed.ledger for committed, _ in store.history()]
     entries = ledger.verify()
@@ -156,10 +157,10 @@ class _Gathering:
         return fold
 
 
-def main(folder: Path, kills: int, seed: int) -> None:
+def main(folder: Path, kills: int, seed: int, rows: str | None = None) -> None:
     torch.set_num_threads(1)
-    chance, run, acknowledged = random.Random(seed), noised(folder), 0
-    replace(run, folder=folder / "warm", rounds=1).start()  # imports, which children then share
+    chance, run, acknowledged = random.Random(seed), noised(folder, rows), 0
+    replace(noised(folder / "warm"), rounds=1).start()  # imports, which children then share
     for _ in range(kills):
         work, after = partial(start, run), chance.uniform(0.0, LONGEST)
         acknowledged += len(killed(work, after, settled=chance.random() < 0.8))
@@ -169,4 +170,4 @@ def main(folder: Path, kills: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])

@@ -17,22 +17,26 @@ from tacit.privacy import Budget, Ledger, Unit
 from tacit.server import Everyone, Poisson
 from tacit.wire.errors import BudgetSpent, ClientsFailed, StoreError
 
-KILLS = 200
+KILLS, KILLS_OF_A_CLIENT = 200, 50
+"""A process that is killed has a server clean up after it, which takes longer than a file."""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9")
-def test_after_200_random_kills_every_release_was_charged_and_none_twice(tmp_path: Path) -> None:
-    done = run_killer("contracts.spending", tmp_path / "run", KILLS, seed=3)
+def test_after_many_random_kills_every_release_was_charged_and_none_twice(
+    tmp_path: Path, rows: str | None
+) -> None:
+    kills = KILLS_OF_A_CLIENT if rows else KILLS
+    done = run_killer("contracts.spending", tmp_path / "run", kills, seed=3, rows=rows)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout.split()[0]) >= 20, "it was killed before it did anything"
+    assert int(done.stdout.split()[0]) >= kills // 10, "it was killed before it did anything"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 @pytest.mark.parametrize("step", STEPS)
 def test_a_round_cut_at_any_step_is_charged_once_and_releases_the_same_bytes(
-    step: str, tmp_path: Path
+    step: str, tmp_path: Path, rows: str | None
 ) -> None:
-    run = noised(tmp_path)
+    run = noised(tmp_path, rows)
     replace(run, rounds=2, evaluate_every=1000).start()
     cut(run, step, 3)
     before, entries = check(run)

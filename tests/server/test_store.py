@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from contracts.bits import assert_same_bits, nested_bits
+from contracts.postgresql import edit
 from tacit.server import Committed, Evaluated, Store
 from tacit.strategies import ServerState
 from tacit.wire import StoreError, database
@@ -54,8 +55,8 @@ def assert_same(found: ServerState | None, wanted: ServerState) -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    found = Store(tmp_path / "run")
+def store(tmp_path: Path, rows: str | None) -> Iterator[Store]:
+    found = Store(tmp_path / "run", rows)
     yield found
     found.close()
 
@@ -64,10 +65,16 @@ def objects(store: Store) -> list[Path]:
     return sorted((store.folder / "objects").iterdir())
 
 
-def edit(store: Store, statement: str) -> None:
-    with closing(sqlite3.connect(store.folder / "store.db")) as connection:
-        connection.execute(statement)
-        connection.commit()
+@pytest.fixture
+def where(store: Store, rows: str | None) -> Path | str:
+    return rows or store.folder / "store.db"
+
+
+@pytest.fixture
+def file_store(tmp_path: Path) -> Iterator[Store]:
+    """In SQLite: for what only a file can suffer."""
+    with closing(Store(tmp_path / "run")) as found:
+        yield found
 
 
 def test_an_empty_store_has_neither_a_state_nor_a_history(store: Store) -> None:
@@ -76,11 +83,13 @@ def test_an_empty_store_has_neither_a_state_nor_a_history(store: Store) -> None:
     assert not store.is_measured(0)
 
 
-def test_what_was_committed_is_found_again_by_another_process(store: Store) -> None:
+def test_what_was_committed_is_found_again_by_another_process(
+    store: Store, rows: str | None
+) -> None:
     for round in range(4):
         store.commit(state(round), record(round))
         store.close()
-        again = Store(store.folder)
+        again = Store(store.folder, rows)
         assert_same(again.latest(), state(round))
         assert again.history() == [(record(r), None) for r in range(1, round + 1)]
         again.close()
@@ -96,13 +105,15 @@ def test_the_history_holds_evaluations_where_there_are_some(store: Store) -> Non
     assert [store.is_measured(round) for round in range(5)] == [False, True, False, True, False]
 
 
-def test_a_round_that_was_begun_and_not_committed_leaves_the_state_before(store: Store) -> None:
+def test_a_round_that_was_begun_and_not_committed_leaves_the_state_before(
+    store: Store, rows: str | None
+) -> None:
     store.commit(state(1), record(1))
     store.measure(measured(1))
     for _ in range(2):
         store.begin(2)
         store.close()
-        again = Store(store.folder)
+        again = Store(store.folder, rows)
         assert_same(again.latest(), state(1))
         assert again.history() == [(record(1), measured(1))]
         again.close()
@@ -173,40 +184,42 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path, content: bytes) -
 
 @pytest.mark.parametrize("content", [None, b"", b"x"])
 def test_states_without_their_database_are_not_started_over(
-    store: Store, content: bytes | None
+    file_store: Store, content: bytes | None
 ) -> None:
     """SQLite takes a file of no bytes, or of a few, for a new database."""
-    store.commit(state(3), record(3))
-    store.close()
-    for path in store.folder.glob("store.db*"):
+    file_store.commit(state(3), record(3))
+    file_store.close()
+    for path in file_store.folder.glob("store.db*"):
         path.unlink()
     if content is not None:
-        (store.folder / "store.db").write_bytes(content)
+        (file_store.folder / "store.db").write_bytes(content)
     with pytest.raises(StoreError, match="missing or empty"):
-        Store(store.folder)
+        Store(file_store.folder)
 
 
 @pytest.mark.parametrize(
-    "table", ["other (x)", "rounds (x)", "rounds (round INTEGER PRIMARY KEY, committed TEXT)"]
+    "table",
+    ["other (x int)", "rounds (x int)", "rounds (round INTEGER PRIMARY KEY, committed TEXT)"],
 )
-def test_the_database_of_something_else_is_refused(tmp_path: Path, table: str) -> None:
-    with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
-        connection.execute(f"CREATE TABLE {table}")
-        connection.commit()
-    with pytest.raises(StoreError, match=r"store\.db"):
-        use(Store(tmp_path))
+def test_the_database_of_something_else_is_refused(
+    tmp_path: Path, rows: str | None, table: str
+) -> None:
+    edit(rows or tmp_path / "store.db", f"CREATE TABLE {table}")
+    with pytest.raises(StoreError, match=r"store\.db|postgresql://tacit@/"):
+        use(tmp_path, rows)
 
 
-def use(store: Store) -> None:
-    store.latest()
-    store.commit(state(0), record(0))
+def use(folder: Path, rows: str | None) -> None:
+    with closing(Store(folder, rows)) as store:
+        store.latest()
+        store.commit(state(0), record(0))
 
 
-def test_a_database_with_a_page_overwritten_is_reported(store: Store) -> None:
+def test_a_database_with_a_page_overwritten_is_reported(file_store: Store) -> None:
     for round in range(30):
-        store.commit(state(round), record(round))
-    store.close()
-    path = store.folder / "store.db"
+        file_store.commit(state(round), record(round))
+    file_store.close()
+    path = file_store.folder / "store.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     data = bytearray(path.read_bytes())
@@ -214,24 +227,28 @@ def test_a_database_with_a_page_overwritten_is_reported(store: Store) -> None:
     path.write_bytes(bytes(data))
     for read in (Store.latest, Store.history):
         with pytest.raises(StoreError, match="malformed"):
-            read(Store(store.folder))
+            read(Store(file_store.folder))
 
 
 @pytest.mark.parametrize("column", ["committed", "evaluated"])
 @pytest.mark.parametrize("text", ["{", "[]", "7", '{"round": 1}', '{"unknown": 1}', "null"])
-def test_an_altered_row_is_reported_and_not_used(store: Store, column: str, text: str) -> None:
+def test_an_altered_row_is_reported_and_not_used(
+    store: Store, where: Path | str, column: str, text: str
+) -> None:
     store.commit(state(0), record(0))
     store.commit(state(1), record(1))
     store.measure(measured(1))
-    edit(store, f"UPDATE rounds SET {column} = '{text}' WHERE round = 1")
+    edit(where, f"UPDATE rounds SET {column} = '{text}' WHERE round = 1")
     with pytest.raises(StoreError, match="altered"):
         store.history()
 
 
-def test_a_row_that_names_a_file_elsewhere_is_not_followed(store: Store, tmp_path: Path) -> None:
+def test_a_row_that_names_a_file_elsewhere_is_not_followed(
+    store: Store, where: Path | str, tmp_path: Path
+) -> None:
     store.commit(state(0), record(0))
     (tmp_path / "elsewhere.safetensors").write_bytes(objects(store)[0].read_bytes())
-    edit(store, "UPDATE rounds SET parameters = '../../elsewhere'")
+    edit(where, "UPDATE rounds SET parameters = '../../elsewhere'")
     with pytest.raises(StoreError, match="altered"):
         store.latest()
 
@@ -250,7 +267,7 @@ import numpy as np
 from tacit.server import Committed, Store
 from tacit.strategies import ServerState
 from tacit.wire import StoreError
-store = Store(Path(sys.argv[1]))
+store = Store(Path(sys.argv[1]), *sys.argv[2:])
 big = ServerState(round=1, parameters={"w": np.zeros(100_000)})
 record = Committed(round=1, cohort=1, admitted=1, refused=0, training={}, seconds=0.0)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
@@ -263,11 +280,11 @@ sys.exit("nothing was raised")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no limit to the size of a file")
-def test_a_full_disk_keeps_what_was_committed(store: Store) -> None:
+def test_a_full_disk_keeps_what_was_committed(store: Store, rows: str | None) -> None:
     """The limit on the size of a file stands for it: the write fails half way."""
     store.commit(state(0), record(0))
     done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(store.folder)],
+        [sys.executable, "-c", FULL_DISK, str(store.folder), *filter(None, [rows])],
         capture_output=True,
         text=True,
         check=False,
@@ -286,12 +303,12 @@ def test_what_could_not_be_read_again_is_not_committed(store: Store) -> None:
     assert_same(store.latest(), state(0))
 
 
-def test_a_copied_folder_is_the_same_store(store: Store, tmp_path: Path) -> None:
+def test_a_copied_folder_is_the_same_store(store: Store, rows: str | None, tmp_path: Path) -> None:
     for round in range(3):
         store.commit(state(round), record(round))
     store.close()
     shutil.copytree(store.folder, tmp_path / "copy")
-    copy = Store(tmp_path / "copy")
+    copy = Store(tmp_path / "copy", rows)
     assert_same(copy.latest(), state(2))
     copy.close()
 
