@@ -83,6 +83,8 @@ def _read(folder: RunFolder) -> Records:
 
 
 def _history(folder: RunFolder) -> list[tuple[Committed, Evaluated | None]]:
+    if (folder.path / "run.key").exists():
+        raise StoreError(f"{folder.path} has its rows in PostgreSQL, which is not read here yet.")
     if not (folder.path / "store.db").exists():  # opening it would make one
         return []
     with _lockable(folder.path) as place, closing(Store(place)) as store:

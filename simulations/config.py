@@ -123,6 +123,8 @@ SHARED, RUN = "shared", "run"
 
 def _ledger(text: str) -> str:
     """A path means the same file wherever the run is resumed from."""
+    if "://" in text:
+        raise ValueError("a simulation's ledger is a file, because its clients' are beside it")
     return text if text in (SHARED, RUN) else str(Path(text).absolute())
 
 

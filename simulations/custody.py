@@ -38,7 +38,10 @@ def lasting_ledger(config: Config) -> Path | None:
 def shared_ledger() -> Path:
     """That of this machine's user: `$TACIT_LEDGER`, or `~/.local/share/tacit/ledger.db`."""
     home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(os.environ.get("TACIT_LEDGER") or Path(home) / "tacit" / "ledger.db")
+    named = os.environ.get("TACIT_LEDGER")
+    if named and "://" in named:
+        raise StoreError("$TACIT_LEDGER is a URL; a simulation's ledger is a file.")
+    return Path(named or Path(home) / "tacit" / "ledger.db")
 
 
 def clients_folder(ledger: Path) -> Path:

@@ -138,6 +138,12 @@ def test_a_run_that_is_being_written_can_be_reported(folder: Path) -> None:
     assert "**Unfinished:** 3 of 3 rounds" in (folder / "report.md").read_text()
 
 
+def test_a_run_whose_rows_are_elsewhere_is_not_reported_as_empty(folder: Path) -> None:
+    (folder / "run.key").write_text("{}")
+    with pytest.raises(StoreError, match="rows in PostgreSQL"):
+        write_report(RunFolder(folder))
+
+
 def test_a_run_on_a_read_only_disk_can_be_reported(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -285,6 +285,20 @@ def test_where_the_ledger_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert path(ledger="here.db") == tmp_path / "here.db"
 
 
+def test_the_ledger_of_a_simulation_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its clients' ledgers are beside it, and a URL would be taken for a folder's name."""
+    url = "postgresql://tacit:s3cret@host/study"
+    with pytest.raises(ValueError, match="ledger is a file"):
+        config(mechanism=GAUSSIAN, budget={**EIGHT, "ledger": url})
+    monkeypatch.setenv("TACIT_LEDGER", url)
+    shared = config(mechanism=GAUSSIAN, budget={**EIGHT, "ledger": "shared"})
+    with pytest.raises(StoreError, match="ledger is a file") as refused:
+        ledger_path(shared, RunFolder(tmp_path / "run"))
+    assert "s3cret" not in str(refused.value)
+
+
 class Normalised(nn.Sequential):
     """Two layers that DP-SGD cannot train, so that both are named."""
 
