@@ -17,7 +17,7 @@ from contracts.bits import assert_same_bits, nested_bits
 from contracts.postgresql import edit
 from tacit.server import Committed, Evaluated, Store
 from tacit.strategies import ServerState
-from tacit.wire import StoreError, database
+from tacit.wire import StoreError, places
 
 
 def state(round: int, size: int = 3) -> ServerState:
@@ -317,7 +317,7 @@ def test_a_seal_that_a_reader_keeps_from_the_log_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reader still sees the secret; when it is gone, sealing again removes it."""
-    monkeypatch.setattr(database, "PATIENCE", 0.1)
+    monkeypatch.setattr(places, "PATIENCE", 0.1)
     store = Store(tmp_path)
     secret = store.secret().key
     with closing(sqlite3.connect(tmp_path / "store.db")) as reader:
