@@ -97,12 +97,9 @@ def _reach(
     """The transport to whoever dials in, until the run is over and all have heard of it."""
     metrics = Metrics.fresh()
     journal = Journal(folder.path / "audit.jsonl", metrics)
-    with (
-        event_loop() as loop,
-        tempfile.TemporaryDirectory(dir=folder.path, prefix=".up") as uploads,
-    ):
+    with tempfile.TemporaryDirectory(dir=folder.path, prefix=".up") as uploads:
         remote = Remote(
-            loop=loop,
+            loop=event_loop(),
             admission=Admission(strategy=study.config.strategy, mechanism=study.config.mechanism),
             patience=_patience(study),
             folder=Path(uploads),
@@ -111,7 +108,7 @@ def _reach(
         port = _port(study, folder, listening, remote, store, report)
         if listening.metrics is not None:
             start_http_server(*_split(listening.metrics), registry=metrics.registry)
-        with serving(loop, port) as number:
+        with serving(remote.loop, port) as number:
             listens(number)
             yield remote
             remote.finish(study.clients, LINGER)

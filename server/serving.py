@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import grpc
@@ -61,18 +62,15 @@ class Port:
     control: Control
 
 
-@contextmanager
-def event_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """An event loop that runs in a thread of its own until it is left."""
+@cache
+def event_loop() -> asyncio.AbstractEventLoop:
+    """The event loop of all servers of this process, which runs in a thread of its own.
+
+    There is one, and it never ends: gRPC loses events once a loop that it knew is closed (1.85).
+    """
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="grpc", daemon=True)
-    thread.start()
-    try:
-        yield loop
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    threading.Thread(target=loop.run_forever, name="grpc", daemon=True).start()
+    return loop
 
 
 @contextmanager

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 from tacit.client.agent import Agent
 from tacit.client.agreement import Agreement
 from tacit.client.outbox import Cache, Outbox
@@ -41,6 +42,7 @@ class Network:
     remote: Remote
     port: int
     folder: Path
+    over: threading.Event
 
     @property
     def address(self) -> str:
@@ -53,40 +55,57 @@ def network(
     clients: Collection[str],
     folder: Path,
     patience: Patience = SHORT,
+    port: int = 0,
 ) -> Iterator[Network]:
     """A server without TLS, for tests that are not about who may come in."""
     folder.mkdir(parents=True, exist_ok=True)
-    with event_loop() as loop:
-        journal = Journal(folder / "audit.jsonl", Metrics.fresh())
-        door = Claimed(clients=frozenset(clients), journal=journal)
-        remote = Remote(
-            loop=loop, admission=admission, patience=patience, folder=folder, journal=journal
-        )
-        port = Port(
-            address="127.0.0.1:0",
-            credentials=None,
-            federation=Federation(
-                remote=remote, door=door, journal=journal, run="r", study=STUDY, fingerprint="f"
-            ),
-            control=Control(
-                remote=remote,
-                door=door,
-                clients=tuple(clients),
-                run="r",
-                rounds=1,
-                committed=lambda: 0,
-                events=folder / "events.jsonl",
-                report=lambda json: b"",
-            ),
-        )
-        with serving(loop, port) as number:
-            yield Network(remote, number, folder)
-            remote.complete = True
+    journal = Journal(folder / "audit.jsonl", Metrics.fresh())
+    door = Claimed(clients=frozenset(clients), journal=journal)
+    remote = Remote(
+        loop=event_loop(), admission=admission, patience=patience, folder=folder, journal=journal
+    )
+    offered = Port(
+        address=f"127.0.0.1:{port}",
+        credentials=None,
+        federation=Federation(
+            remote=remote, door=door, journal=journal, run="r", study=STUDY, fingerprint="f"
+        ),
+        control=Control(
+            remote=remote,
+            door=door,
+            clients=tuple(clients),
+            run="r",
+            rounds=1,
+            committed=lambda: 0,
+            events=folder / "events.jsonl",
+            report=lambda json: b"",
+        ),
+    )
+    over = threading.Event()
+    try:
+        with serving(remote.loop, offered) as number:
+            yield Network(remote, number, folder, over)
+            remote.complete = not remote.stopping  # agents end with a run that is complete
+    finally:
+        over.set()
 
 
-def agent(name: str, answers: Answers, address: str, folder: Path) -> Agent:
+class NobodyThere(Exception):
+    """The test is over."""
+
+
+def agent(
+    name: str, answers: Answers, address: str, folder: Path, over: threading.Event | None = None
+) -> Agent:
+    """An agent that gives up connecting once `over` is set: it must not meet a later test's server."""
+
+    def connect() -> grpc.Channel:
+        if over is not None and over.is_set():
+            raise NobodyThere
+        return dial_insecurely(address, Role.CLIENT, name)
+
     return Agent(
-        connect=lambda: dial_insecurely(address, Role.CLIENT, name),
+        connect=connect,
         answers=answers,
         agreement=Anything(
             study={"name": "a test"}, seed=0, rounds=0, settings={}, terms=frozenset(), model={}
@@ -113,15 +132,17 @@ class InTurn:
 @contextmanager
 def attending(clients: Mapping[str, Answers], network: Network) -> Iterator[None]:
     """Every client attends, until the server ends."""
-    lock, sites = threading.Lock(), network.folder / "sites"
-    threads = [
-        threading.Thread(
-            target=agent(name, InTurn(answers, lock), network.address, sites).run,
-            name=name,
-            daemon=True,
-        )
-        for name, answers in clients.items()
-    ]
-    for thread in threads:
-        thread.start()
+    lock = threading.Lock()
+    for name, answers in clients.items():
+        attend(name, InTurn(answers, lock), network)
     yield
+
+
+def attend(name: str, answers: Answers, network: Network) -> None:
+    """A client attends in a thread of its own, until the server ends."""
+
+    def run() -> None:
+        with suppress(NobodyThere):
+            agent(name, answers, network.address, network.folder / "sites", network.over).run()
+
+    threading.Thread(target=run, name=name, daemon=True).start()
