@@ -44,7 +44,7 @@ def sizes(setup: Setup) -> Sizes:
     kept = _bytes(state.parameters) + sum(_bytes(arrays) for arrays in state.memory.values())
     evaluations = math.ceil(config.rounds / config.evaluate.every)
     return Sizes(
-        down=len(encode({**parameters, **named("extras", instruction.extras)})),
+        down=len(encode(parameters | named("extras", instruction.extras))),
         up=len(encode(up)),
         measure=len(encode(parameters)),
         state=kept,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..wire.fold import largest
+from ..wire.lazy import each
 from ..wire.messages import Arrays, Settings, named
 from . import event as events
 from .clipping import FINE, clipped, norm
@@ -68,8 +69,7 @@ class AdaptiveGaussian(Central):
         clip = float(terms[CLIP] or 0.0)
         parts = clipped(contribution, clip, FINE)
         below = 0.5 if norm(contribution) <= clip else -0.5
-        summed = named("sum", {name: array * FINE for name, array in parts.items()})
-        return {**summed, BELOW: np.array(below)}
+        return named("sum", each(lambda a: a * FINE, parts)) | {BELOW: np.array(below)}
 
     def event(self, sampling: Sampling, round: int) -> events.Event:
         """Both releases together, as one Gaussian of multiplier z."""

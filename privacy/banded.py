@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..wire.lazy import each
 from ..wire.messages import Arrays, Settings, named, part
 from . import event as events
 from .clipping import FINE, clipped
@@ -59,7 +60,7 @@ class BandedGaussian(Central, Steady):
     def bound(self, contribution: Arrays, examples: int, terms: Settings) -> Arrays:
         """The contribution with a norm of at most C."""
         parts = clipped(contribution, self.clip, FINE)
-        return named("sum", {name: array * FINE for name, array in parts.items()})
+        return named("sum", each(lambda a: a * FINE, parts))
 
     def event(self, sampling: Sampling, round: int) -> events.Event:
         """One Gaussian for each cycle, in which each client takes part once."""
@@ -76,13 +77,15 @@ class BandedGaussian(Central, Steady):
     ) -> tuple[Arrays | None, Arrays]:
         """The sum with its correlated noise over the expected cohort; the last b-1 noises are kept."""
         c, std = self.coefficients(), multiplier_of(self) * self.clip
-        added: dict[str, NDArray[np.float64]] = {}
+        mean: dict[str, NDArray[np.float64]] = {}
         kept: dict[str, NDArray[np.float64]] = {}
-        for name, array in sorted(part("sum", total).items()):
+        sums = part("sum", total)
+        for name in sorted(sums):
+            array, before = sums[name], memory.get(name, ())
             drawn = noise.gaussian(array.shape, std)
-            for j, earlier in enumerate(memory.get(name, ()), start=1):
+            for j, earlier in enumerate(before, start=1):
                 drawn -= c[j] * earlier
-            added[name] = drawn / c[0]
-            kept[name] = np.stack([added[name], *memory.get(name, ())])[: self.bands - 1]
-        mean = {k: (a + added[k]) / sampling.expected for k, a in part("sum", total).items()}
+            added = drawn / c[0]
+            kept[name] = np.stack([added, *before])[: self.bands - 1]
+            mean[name] = (array + added) / sampling.expected
         return mean, kept

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..wire.fold import SCALE
+from ..wire.lazy import Lazy, each
 from ..wire.messages import Arrays
 
 SAFETY: Final = 1 + 2.0**-20
@@ -33,7 +34,7 @@ def norm(arrays: Arrays) -> float:
     return largest * math.sqrt(sum(squares))
 
 
-def clipped(arrays: Arrays, clip: float, grid: float = FINE) -> dict[str, NDArray[np.float64]]:
+def clipped(arrays: Arrays, clip: float, grid: float = FINE) -> Lazy:
     """`arrays` as whole numbers of `grid`, shrunk to an L2 norm of at most `clip` over all of them.
 
     Guarantees:
@@ -41,14 +42,14 @@ def clipped(arrays: Arrays, clip: float, grid: float = FINE) -> dict[str, NDArra
 
     Raises ValueError for NaN or infinity, and for a norm beyond float64.
 
-    >>> clipped({"x": np.array([3.0, -4.0])}, 1.0, grid=0.001)
-    {'x': array([ 599., -799.])}
+    >>> clipped({"x": np.array([3.0, -4.0])}, 1.0, grid=0.001)["x"]
+    array([ 599., -799.])
     """
     length = norm(arrays)
     if not np.isfinite(length):
         raise ValueError("not finite: the contribution holds NaN or infinity")
     factor = min(1.0, clip / (length * SAFETY)) if length else 1.0
-    return {name: np.asarray(np.trunc(_wide(a) * factor / grid)) for name, a in arrays.items()}
+    return each(lambda a: np.trunc(_wide(a) * factor / grid), arrays)
 
 
 def _wide(array: NDArray[Any]) -> NDArray[np.float64]:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..wire.lazy import each
 from ..wire.messages import Arrays, Settings, named, part
 from . import event as events
 from .clipping import FINE, clipped
@@ -60,7 +62,7 @@ class Gaussian(Central, Steady):
         """The contribution with a norm of at most C; as steps of the grid if `hardened`."""
         grid, unit = self._grid()
         parts = clipped(contribution, self.clip, grid)
-        return named("sum", {name: array * unit for name, array in parts.items()})
+        return named("sum", each(lambda a: a * unit, parts))
 
     def event(self, sampling: Sampling, round: int) -> events.Event:
         """One Gaussian release on a sample."""
@@ -75,11 +77,13 @@ class Gaussian(Central, Steady):
         if not self.hardened:
             return noised_mean(total, std, sampling.expected, noise), memory
         grid, unit = self._grid()
-        return {
-            name: (a / unit + noise.discrete_gaussian(a.size, SIGMA).reshape(a.shape))
-            * (grid / sampling.expected)
-            for name, a in sorted(part("sum", total).items())
-        }, memory
+
+        def noised(a: NDArray[np.float64]) -> NDArray[np.float64]:
+            drawn = noise.discrete_gaussian(a.size, SIGMA).reshape(a.shape)
+            return np.asarray((a / unit + drawn) * (grid / sampling.expected))
+
+        sums = part("sum", total)
+        return {name: noised(sums[name]) for name in sorted(sums)}, memory
 
     def _grid(self) -> tuple[float, float]:
         """The grid, and what one step of it counts in a sum: a power of two, so that sums are exact."""
@@ -92,10 +96,17 @@ class Gaussian(Central, Steady):
 
 def noised_mean(total: Arrays, std: float, expected: float, noise: Noise) -> Arrays:
     """(sum + N(0, std²)) / expected, array by array in the order of their names."""
-    return {
-        name: (a + noise.gaussian(a.shape, std)) / expected
-        for name, a in sorted(part("sum", total).items())
-    }
+    sums = part("sum", total)
+    return {name: _noised(sums[name], std, expected, noise) for name in sorted(sums)}
+
+
+def _noised(
+    array: NDArray[np.float64], std: float, expected: float, noise: Noise
+) -> NDArray[np.float64]:
+    drawn = noise.gaussian(array.shape, std)
+    drawn += array
+    drawn /= expected
+    return drawn
 
 
 def multiplier_of(mechanism: object) -> float:

@@ -11,6 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from ..wire.arrays import layout
+from ..wire.lazy import each
 from ..wire.messages import Arrays, Settings, named, part
 from . import event as events
 from .clipping import FINE, clipped
@@ -66,10 +68,10 @@ class LocalGaussian(Steady):
 
     def bound(self, contribution: Arrays, examples: int, terms: Settings) -> Arrays:
         """The noised contribution with a norm that honest noise exceeds less than once in 10^15."""
-        size = sum(array.size for array in contribution.values())
+        size = sum(array.size for array in layout(contribution).values())
         most = self.clip * (1 + self.noise_multiplier * (math.sqrt(size) + 8.5))
         parts = clipped(contribution, most, FINE)
-        return named("sum", {name: array * FINE for name, array in parts.items()})
+        return named("sum", each(lambda a: a * FINE, parts))
 
     def event(self, sampling: Sampling, round: int) -> events.Event:
         """One Gaussian, without amplification: the coordinator knows who takes part."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..wire.lazy import each
 from ..wire.messages import Arrays, Settings, named, part
 from .event import Event, NonPrivate
 from .mechanism import Central, Steady
@@ -28,7 +31,7 @@ class Mean(Central, Steady):
         order of addition.
 
     >>> mean = Mean(weighting="examples")
-    >>> mean.bound({"x": np.array([2.0])}, examples=3, terms={})
+    >>> dict(mean.bound({"x": np.array([2.0])}, examples=3, terms={}))
     {'sum/x': array([6.]), 'weight': array(3.)}
     """
 
@@ -37,9 +40,8 @@ class Mean(Central, Steady):
     def bound(self, contribution: Arrays, examples: int, terms: Settings) -> Arrays:
         """The contribution times its weight, and the weight."""
         weight = np.float64(examples if self.weighting == "examples" else 1)
-        with np.errstate(over="ignore"):  # what becomes infinite is refused on admission
-            weighted = {name: array * weight for name, array in contribution.items()}
-        return {**named("sum", weighted), WEIGHT: np.array(weight)}
+        weighted = each(partial(_times, weight), contribution)
+        return named("sum", weighted) | {WEIGHT: np.array(weight)}
 
     def event(self, sampling: Sampling, round: int) -> Event:
         """Nothing bounds it."""
@@ -49,6 +51,12 @@ class Mean(Central, Steady):
         self, total: Arrays, sampling: Sampling, memory: Arrays, noise: Noise
     ) -> tuple[Arrays | None, Arrays]:
         """The sums divided by the sum of the weights; None if nobody contributed."""
-        if not total[WEIGHT] > 0:
+        weight = total[WEIGHT]
+        if not weight > 0:
             return None, memory
-        return {name: a / total[WEIGHT] for name, a in part("sum", total).items()}, memory
+        return dict(each(lambda a: a / weight, part("sum", total))), memory
+
+
+@np.errstate(over="ignore")  # what becomes infinite is refused on admission
+def _times(weight: np.float64, array: NDArray[Any]) -> NDArray[np.float64]:
+    return np.asarray(array * weight)

@@ -33,7 +33,8 @@ class Mechanism(Protocol):
     def bound(self, contribution: Arrays, examples: int, terms: Settings) -> Arrays:
         """What of one client's contribution (of `examples` rows) is added to the sum.
 
-        Raises ValueError if it cannot be bounded.
+        Raises ValueError if it cannot be bounded. For large models it is `Lazy`: computed array by
+        array, and equal whenever it is read.
         """
         ...
 
@@ -49,7 +50,8 @@ class Mechanism(Protocol):
     ) -> tuple[Arrays | None, Arrays]:
         """What the strategy may see (None if there is nothing), and the memory for the next round.
 
-        `total` is the sum of what `bound` gave, all zeros if nobody contributed.
+        `total` is the sum of what `bound` gave, all zeros if nobody contributed. Each of its arrays
+        is read once: reading takes it out of the fold, or a large model would be there twice.
         """
         ...
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..privacy.mechanism import Mechanism
 from ..strategies.strategy import Fitted, Strategy
+from ..wire.arrays import Stored, layout
 from ..wire.fold import Fold
 from ..wire.messages import EXAMPLES, Arrays, Instruction, Purpose, Receipt, Refusal, Update
 from ..wire.transport import Receive
@@ -38,20 +39,19 @@ class Admission:
         return gate.receive
 
     def blank(self, instruction: Instruction) -> Arrays:
-        """Zeros in the layout of a fold's sums: the total if nobody contributes."""
+        """A fold's sums if nobody contributes: zeros."""
         expected = self.expected(instruction)
         if not expected:
             return {}
         bounded = self.mechanism.bound(expected, 0, instruction.terms)
-        return {name: np.zeros_like(bounded[name]) for name in sorted(bounded)}
+        return {name: np.zeros(bounded[name].shape, np.int64) for name in sorted(bounded)}
 
     def expected(self, instruction: Instruction) -> Arrays:
-        """What the client half of the strategy contributes when nothing has moved."""
+        """The layout of what the client half of the strategy contributes."""
         if instruction.purpose is not Purpose.FIT:
             return {}
-        still = {k: np.zeros(a.shape, a.dtype) for k, a in instruction.parameters.items()}
-        fitted = Fitted(delta=still, steps=1, learning_rate=1.0)
-        return self.strategy.contribute(fitted, instruction.extras, {})[0]
+        fitted = Fitted(delta=layout(instruction.parameters), steps=1, learning_rate=1.0)
+        return layout(self.strategy.contribute(fitted, instruction.extras, {})[0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ class Gate:
             bounded = self._bounded(update)
             fold.add(bounded, receipt, len(self.members))
         except ValueError:
-            reason = "too large to be summed exactly"
+            reason = _spoiled(update.contribution) or "too large to be summed exactly"
             fold.refusals.append(Refusal(client=update.client, reason=reason))
 
     def _bounded(self, update: Update) -> Arrays:
@@ -113,12 +113,19 @@ class Gate:
     def _array_objection(self, contribution: Arrays) -> str | None:
         if odd := sorted(contribution.keys() ^ self.expected.keys()):
             return f"wrong arrays: {odd[0][:80]!r} is missing or not expected"
+        found = contribution.layout if isinstance(contribution, Stored) else contribution
         for name, like in self.expected.items():
-            array = contribution[name]
+            array = found[name]
             if array.shape != like.shape:
                 return f"wrong shape: {name!r} is {array.shape}, expected {like.shape}"
             if array.dtype != like.dtype:
                 return f"wrong dtype: {name!r} is {array.dtype}, expected {like.dtype}"
-            if not np.all(np.isfinite(array)):
-                return f"not finite: {name!r} holds NaN or infinity"
         return None
+
+
+def _spoiled(contribution: Arrays) -> str | None:
+    """Asked only of what could not be added: looking for NaN in every update takes long."""
+    for name, array in contribution.items():
+        if not np.all(np.isfinite(array)):
+            return f"not finite: {name!r} holds NaN or infinity"
+    return None

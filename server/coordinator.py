@@ -16,7 +16,8 @@ from ..privacy.noise import Noise, Uniform
 from ..privacy.secret import Secret, digest_of
 from ..strategies.strategy import Released, ServerState, Strategy
 from ..wire.errors import BudgetSpent, ClientsFailed
-from ..wire.fold import Fold
+from ..wire.fold import Fold, from_fixed
+from ..wire.lazy import each
 from ..wire.messages import SPENT, Arrays, Instruction, Purpose, Settings
 from ..wire.transport import Transport
 from .admission import Admission
@@ -90,10 +91,11 @@ class Coordinator:
         self.observe(Began(round=number, rounds=self.rounds, cohort=len(cohort.members)))
         instruction = self._instruction(Purpose.FIT, number, state)
         fold = self._gather(instruction, cohort.members, noised=event != NonPrivate())
-        total = fold.total() or self._blank(instruction)
-        context = (RELEASE, number, repr((self.mechanism, cohort.sampling)), digest_of(total))
+        fold.sums = fold.sums or dict(self._blank(instruction))
+        digest = digest_of(each(from_fixed, fold.sums))
+        context = (RELEASE, number, repr((self.mechanism, cohort.sampling)), digest)
         head = self.account.charge(number, RELEASE, event, self.secret.fingerprint(*context))
-        state = self._step(state, cohort, total, self.secret.stream(*context))
+        state = self._step(state, cohort, fold.take_total(), self.secret.stream(*context))
         record = Committed(
             round=number,
             cohort=len(cohort.members),
@@ -104,7 +106,7 @@ class Coordinator:
             ledger=head,
             terms=instruction.terms,
         )
-        self.store.commit(state, record)
+        state = self.store.commit(state, record)
         self.observe(record)
         return state
 
@@ -126,8 +128,7 @@ class Coordinator:
     def _start(self, initial: Arrays) -> ServerState:
         state = _with_memory(self.strategy.init(initial), self.mechanism.begin())
         nothing = Committed(round=0, cohort=0, admitted=0, refused=0, training={}, seconds=0.0)
-        self.store.commit(state, nothing)
-        return state
+        return self.store.commit(state, nothing)
 
     def _step(self, state: ServerState, cohort: Cohort, total: Arrays, noise: Noise) -> ServerState:
         """The state after the release of `total`; what the mechanism remembers goes with it."""

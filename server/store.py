@@ -10,20 +10,21 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import sqlalchemy as sql
 
 from ..privacy.secret import Secret
 from ..strategies.strategy import ServerState
-from ..wire.arrays import decode, encode
+from ..wire.arrays import Stored, write_arrays
 from ..wire.database import Database
-from ..wire.durable import write_durably
+from ..wire.durable import stream_durably
 from ..wire.errors import CodecError, StoreError
+from ..wire.lazy import Lazy
 from ..wire.messages import Arrays, named, part
 from ..wire.places import OURS
 from .bond import Bond
@@ -129,21 +130,26 @@ class Store:
                 raise StoreError(f"Round {round} is committed already; it cannot begin again.")
             connection.execute(_rounds.insert().values(round=round))
 
-    def commit(self, state: ServerState, record: Committed) -> None:
-        """Makes `state` the latest, and what happened in its round a part of the history."""
-        memory: dict[str, Any] = {}
+    def commit(self, state: ServerState, record: Committed) -> ServerState:
+        """Makes `state` the latest, and what happened in its round a part of the history.
+
+        Returns `state` as it lies on the disk: whatever its arrays were computed from may be let go.
+        """
+        memory = Lazy({})
         for name, arrays in state.memory.items():
             memory |= named(name, arrays)
+        digests = self._put(state.parameters), self._put(memory)
         row = {
             "round": state.round,
-            "parameters": self._put(state.parameters),
-            "memory": self._put(memory),
+            "parameters": digests[0],
+            "memory": digests[1],
             "committed": json.dumps(asdict(record)),
         }
         with self._database.transaction() as connection:
             connection.execute(_rounds.delete().where(_rounds.c.round == state.round))
             connection.execute(_rounds.insert().values(**row))
         self._sweep()
+        return _state(state.round, *(Stored(self.object(digest)) for digest in digests))
 
     def measure(self, evaluated: Evaluated) -> None:
         """Adds the evaluation of a committed round to the history."""
@@ -161,12 +167,11 @@ class Store:
             row = connection.execute(query.order_by(_rounds.c.round.desc()).limit(1)).first()
         if row is None:
             return None
-        memory = self._get(row.memory)
-        return ServerState(
-            round=row.round,
-            parameters=self._get(row.parameters),
-            memory={name: part(name, memory) for name in {key.split("/")[0] for key in memory}},
-        )
+        return _state(row.round, self._get(row.parameters), self._get(row.memory))
+
+    def object(self, digest: str) -> Path:
+        """The file whose SHA-256 is `digest`, if the state of one of the last two rounds is in it."""
+        return self.folder / "objects" / f"{digest}.safetensors"
 
     def history(self) -> list[tuple[Committed, Evaluated | None]]:
         """What happened in each committed round after the initial one, in order."""
@@ -235,29 +240,27 @@ class Store:
         return (self.folder / "objects").exists()
 
     def _put(self, arrays: Arrays) -> str:
-        data = encode(arrays)
-        digest = hashlib.sha256(data).hexdigest()
-        if not self._object(digest).exists():
-            try:
-                write_durably(self._object(digest), data)
-            except OSError as error:
-                raise StoreError(f"{self._object(digest)} cannot be written: {error}.") from error
-        return digest
+        def write(file: BinaryIO) -> str:
+            return self.object(write_arrays(file, arrays)).name
 
-    def _get(self, digest: str) -> Mapping[str, Any]:
-        path = self._object(digest)
         try:
-            data = path.read_bytes()
-            if hashlib.sha256(data).hexdigest() != digest:
+            return stream_durably(self.folder / "objects", write).stem
+        except OSError as error:
+            raise StoreError(f"A state cannot be written: {error}.") from error
+
+    def _get(self, digest: str) -> Stored:
+        """The arrays of the file that `_put` wrote, once it is seen to be the same."""
+        path = self.object(digest)
+        try:
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != digest:
                 raise StoreError(
                     f"{path} was altered after it was written; restore the run folder."
                 )
-            return decode(data)
+            return Stored(path)
         except (FileNotFoundError, CodecError) as error:
             raise StoreError(f"{path} is missing or damaged; restore the run folder.") from error
-
-    def _object(self, digest: str) -> Path:
-        return self.folder / "objects" / f"{digest}.safetensors"
 
     def _sweep(self) -> None:
         """Forgets the files of all but the last two committed rounds."""
@@ -268,3 +271,10 @@ class Store:
         for path in (self.folder / "objects").iterdir():
             if path.stem not in keep:
                 path.unlink(missing_ok=True)
+
+
+def _state(round: int, parameters: Arrays, memory: Arrays) -> ServerState:
+    names = {key.split("/")[0] for key in memory}
+    return ServerState(
+        round=round, parameters=parameters, memory={name: part(name, memory) for name in names}
+    )

@@ -152,7 +152,7 @@ def run(
             _seal(config, folder, store)
             return Result(
                 config=config,
-                parameters=state.parameters,
+                parameters=dict(state.parameters),  # the folder may be a temporary one
                 history=store.history(),
                 baselines=baselines,
             )

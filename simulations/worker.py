@@ -26,7 +26,7 @@ from ..server.admission import Admission
 from ..server.coordinator import POOLED
 from ..strategies.strategy import Strategy
 from ..wire.arrays import decode, encode
-from ..wire.fold import Fold, to_fixed
+from ..wire.fold import Fold
 from ..wire.messages import (
     Arrays,
     Failure,
@@ -102,9 +102,7 @@ def broadcast_instruction(number: int, instruction: Instruction, members: Sequen
     """Sends round trip `number` to every worker, from the coordinator."""
     public = asdict(replace(instruction, parameters={}, extras={}))
     head = json.dumps({"number": number, "instruction": public, "members": list(members)})
-    body = encode(
-        {**named("parameters", instruction.parameters), **named("extras", instruction.extras)}
-    )
+    body = encode(named("parameters", instruction.parameters) | named("extras", instruction.extras))
     _broadcast(head.encode())
     _broadcast(body)
 
@@ -136,7 +134,7 @@ def receive_instruction() -> tuple[int, Instruction, list[str]] | None:
 
 def layout(admission: Admission, instruction: Instruction) -> Arrays:
     """Zeros in the shape of a fold's sums: what both ends of a reduction agree on."""
-    return {name: to_fixed(array) for name, array in admission.blank(instruction).items()}
+    return admission.blank(instruction)
 
 
 def send_fold(fold: Fold, like: Arrays) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..wire.lazy import each
 from ..wire.messages import Arrays
 from .checks import between, positive
 from .strategy import Delta, Released, ServerState, zeros
@@ -22,8 +23,8 @@ class FedAvg(Delta):
     >>> strategy = FedAvg(learning_rate=0.5)
     >>> state = strategy.init({"w": np.array([1.0])})
     >>> released = Released(mean={"w": np.array([2.0])}, participation=1.0)
-    >>> strategy.step(state, released).parameters
-    {'w': array([2.])}
+    >>> strategy.step(state, released).parameters["w"]
+    array([2.])
     """
 
     learning_rate: float = 1.0
@@ -37,7 +38,7 @@ class FedAvg(Delta):
 
     def step(self, state: ServerState, released: Released) -> ServerState:
         """x ← x + η Δ."""
-        return state.moved({k: self.learning_rate * d for k, d in released.mean.items()})
+        return state.moved(each(lambda d: self.learning_rate * d, released.mean))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,5 +58,5 @@ class FedAvgM(Delta):
 
     def step(self, state: ServerState, released: Released) -> ServerState:
         """v ← β v + Δ,  x ← x + η v."""
-        v = {k: self.momentum * state.memory["v"][k] + d for k, d in released.mean.items()}
-        return state.moved({k: self.learning_rate * v[k] for k in v}, v=v)
+        v = each(lambda v, d: self.momentum * v + d, state.memory["v"], released.mean)
+        return state.moved(each(lambda v: self.learning_rate * v, v), v=v)

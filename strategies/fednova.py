@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..wire.lazy import each
 from ..wire.messages import Arrays, named, part
 from .checks import positive
 from .strategy import Delta, Fitted, Released, ServerState
@@ -50,7 +51,7 @@ class FedNova(Delta):
         """x ← x + η τ_eff Σ pᵢ Δᵢ/‖aᵢ‖₁."""
         tau = float(released.mean["norm"]) / NORM_UNIT
         direction = part("direction", released.mean)
-        return state.moved({k: self.learning_rate * tau * d for k, d in direction.items()})
+        return state.moved(each(lambda d: self.learning_rate * tau * d, direction))
 
 
 def accumulated(steps: int, momentum: float) -> float:

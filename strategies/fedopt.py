@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..wire.lazy import each
 from ..wire.messages import Arrays
 from .checks import between, positive
 from .strategy import Delta, Floats, Released, ServerState, zeros
@@ -37,9 +38,9 @@ class _Adaptive(Delta, ABC):
     def step(self, state: ServerState, released: Released) -> ServerState:
         """Moves by the momentum, scaled by the root of the second moment."""
         delta, memory = released.mean, state.memory
-        m = {k: self.beta1 * memory["m"][k] + (1 - self.beta1) * d for k, d in delta.items()}
-        v = self.second(memory["v"], {k: np.square(d) for k, d in delta.items()})
-        x = {k: self.learning_rate * m[k] / (np.sqrt(v[k]) + self.tau) for k in delta}
+        m = each(lambda m, d: self.beta1 * m + (1 - self.beta1) * d, memory["m"], delta)
+        v = self.second(memory["v"], each(np.square, delta))
+        x = each(lambda m, v: self.learning_rate * m / (np.sqrt(v) + self.tau), m, v)
         return state.moved(x, m=m, v=v)
 
     @abstractmethod
@@ -53,7 +54,7 @@ class FedAdagrad(_Adaptive):
 
     def second(self, v: Floats, squared: Floats) -> Floats:
         """v + Δ²."""
-        return {k: v[k] + s for k, s in squared.items()}
+        return each(np.add, v, squared)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ class FedAdam(_Adaptive):
 
     def second(self, v: Floats, squared: Floats) -> Floats:
         """β₂ v + (1-β₂) Δ²."""
-        return {k: self.beta2 * v[k] + (1 - self.beta2) * s for k, s in squared.items()}
+        return each(lambda v, s: self.beta2 * v + (1 - self.beta2) * s, v, squared)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,4 +84,4 @@ class FedYogi(_Adaptive):
 
     def second(self, v: Floats, squared: Floats) -> Floats:
         """v - (1-β₂) Δ² sign(v - Δ²)."""
-        return {k: v[k] - (1 - self.beta2) * s * np.sign(v[k] - s) for k, s in squared.items()}
+        return each(lambda v, s: v - (1 - self.beta2) * s * np.sign(v - s), v, squared)

@@ -11,6 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from ..wire.lazy import each
 from ..wire.messages import Arrays, named, part
 from .checks import positive
 from .fednova import accumulated
@@ -56,5 +57,5 @@ class Scaffold:
     def step(self, state: ServerState, released: Released) -> ServerState:
         """x ← x + η mean(Δ),  c ← c + |S|/N mean(cᵢ⁺ - cᵢ)."""
         delta, change = part("delta", released.mean), part("control", released.mean)
-        c = {k: state.memory["c"][k] + released.participation * d for k, d in change.items()}
-        return state.moved({k: self.learning_rate * d for k, d in delta.items()}, c=c)
+        c = each(lambda c, d: c + released.participation * d, state.memory["c"], change)
+        return state.moved(each(lambda d: self.learning_rate * d, delta), c=c)

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..wire.arrays import layout
+from ..wire.lazy import each
 from ..wire.messages import Arrays
 
 Floats = Mapping[str, NDArray[np.float64]]
@@ -18,7 +20,8 @@ Floats = Mapping[str, NDArray[np.float64]]
 class ServerState:
     """Everything the server half knows after `round` rounds. It is a value: it is stored and resumed.
 
-    `parameters` keep the dtypes of the model. `memory` holds what the algorithm remembers, by name:
+    Its arrays may be computed or read from a file when they are asked for, as those of a large model
+    are. `parameters` keep the dtypes of the model. `memory` holds what the algorithm remembers, by name:
     a momentum, a second moment, a control variate.
     """
 
@@ -28,10 +31,7 @@ class ServerState:
 
     def moved(self, step: Arrays, **memory: Arrays) -> ServerState:
         """The state one round later, its parameters moved by `step`, its memory updated by name."""
-        parameters = {
-            name: (array + step[name]).astype(array.dtype)
-            for name, array in self.parameters.items()
-        }
+        parameters = each(_moved, self.parameters, step)
         return ServerState(
             round=self.round + 1, parameters=parameters, memory={**self.memory, **memory}
         )
@@ -105,9 +105,16 @@ class Strategy(Protocol):
         ...
 
 
-def zeros(parameters: Arrays) -> dict[str, NDArray[np.float64]]:
+def _moved(x: NDArray[Any], step: NDArray[Any]) -> NDArray[Any]:
+    """(x + step).astype(x.dtype), without the sum in float64 as a whole."""
+    moved, wide = np.empty(x.shape, x.dtype), np.result_type(x, step)
+    np.add(x, step, out=moved, dtype=wide, casting="unsafe")
+    return moved
+
+
+def zeros(parameters: Arrays) -> Floats:
     """Float64 zeros in the shapes of `parameters`."""
-    return {name: np.zeros(array.shape) for name, array in parameters.items()}
+    return each(lambda a: np.zeros(a.shape), layout(parameters))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,10 @@
 """What crosses a boundary: messages, the array codec, exact folds, and the transport between."""
 
-from .arrays import Limits, decode, encode
+from .arrays import Stored, decode, encode, layout, write_arrays
 from .errors import ClientsFailed, CodecError, StoreError, TacitError, WorkerLost
 from .fold import Fold
+from .header import Limits
+from .lazy import Lazy, each
 from .messages import (
     Arrays,
     Failure,
@@ -26,6 +28,7 @@ __all__ = [
     "Fold",
     "InMemory",
     "Instruction",
+    "Lazy",
     "Limits",
     "Purpose",
     "Receipt",
@@ -34,10 +37,14 @@ __all__ = [
     "Settings",
     "Statistics",
     "StoreError",
+    "Stored",
     "TacitError",
     "Transport",
     "Update",
     "WorkerLost",
     "decode",
+    "each",
     "encode",
+    "layout",
+    "write_arrays",
 ]

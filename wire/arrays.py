@@ -1,54 +1,25 @@
 """Arrays to bytes and back, in the safetensors format: no pickle, and nothing unbounded on decode.
 
 The header is checked against `Limits` before any array is made, so hostile bytes can cost no more
-memory than their own length.
+memory than their own length. A file is written and read array by array.
 """
 
 from __future__ import annotations
 
-import json
-import math
-from dataclasses import dataclass, field
-from typing import Any
+import hashlib
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load
 
 from .errors import CodecError
+from .header import DTYPES, Limits, read_header, write_header
 from .messages import Arrays
-
-DTYPES: dict[str, np.dtype[Any]] = {
-    "F16": np.dtype(np.float16),
-    "F32": np.dtype(np.float32),
-    "F64": np.dtype(np.float64),
-    "I64": np.dtype(np.int64),
-}
-"""What may travel, by its safetensors name."""
-
-METADATA = "__metadata__"  # means something else to safetensors, so no array is called that
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """The most that decoding accepts.
-
-    >>> Limits(count=0)
-    Traceback (most recent call last):
-    ...
-    ValueError: Expected count >= 1, got 0.
-    """
-
-    count: int = 10_000
-    dimensions: int = 8
-    bytes: int = 8 << 30
-    header: int = field(default=4 << 20)
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not value >= 1:  # also refuses NaN
-                raise ValueError(f"Expected {name} >= 1, got {value}.")
 
 
 def encode(arrays: Arrays) -> bytes:
@@ -59,17 +30,9 @@ def encode(arrays: Arrays) -> bytes:
     >>> decode(encode({"weight": np.ones(2, np.float32)}))
     {'weight': array([1., 1.], dtype=float32)}
     """
-    for name, array in arrays.items():
-        if array.dtype not in DTYPES.values():
-            raise CodecError(f"Array {name!r} has dtype {array.dtype}; expected {_names()}.")
-    # safetensors reads memory as it lies, so an array that is a view must be laid out first.
-    laid_out = {name: np.array(arrays[name], order="C") for name in sorted(arrays)}
-    try:
-        data = save(laid_out)
-    except (SafetensorError, ValueError) as error:
-        raise CodecError(f"The arrays cannot be encoded: {error}.") from error
-    _check(_header(data, Limits()), Limits())  # what can be written can be read
-    return data
+    file = io.BytesIO()
+    write_arrays(file, arrays)
+    return file.getvalue()
 
 
 def decode(data: bytes, limits: Limits | None = None) -> dict[str, NDArray[Any]]:
@@ -79,51 +42,85 @@ def decode(data: bytes, limits: Limits | None = None) -> dict[str, NDArray[Any]]
       - Never runs code from the data, and allocates no more than a small multiple of its length.
       - Every array has a dtype of `DTYPES`, and its shape, count and size are within `limits`.
     """
-    limits = limits or Limits()
-    _check(_header(data, limits), limits)
+    read_header(data, len(data), limits or Limits())
     try:
         return load(data)
     except (SafetensorError, ValueError, OverflowError) as error:
         raise CodecError(f"The arrays are malformed: {error}.") from error
 
 
-def _header(data: bytes, limits: Limits) -> dict[str, Any]:
-    if len(data) > limits.bytes:
-        raise CodecError(f"The message has {len(data)} bytes; at most {limits.bytes} are accepted.")
-    length = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or length > min(len(data) - 8, limits.header):
-        raise CodecError(f"The header claims {length} bytes in a message of {len(data)}.")
-    try:
-        header = json.loads(data[8 : 8 + length])
-    except (ValueError, RecursionError) as error:
-        raise CodecError(f"The header is not JSON: {error}.") from error
-    if not isinstance(header, dict) or len(header) > limits.count:
-        raise CodecError(f"Expected a table of at most {limits.count} arrays.")
-    return header
+def write_arrays(file: BinaryIO, arrays: Arrays) -> str:
+    """Writes `encode(arrays)` to `file`, and returns its SHA-256.
+
+    One array is in memory at a time. Each is read twice, as the header comes first and knows their
+    shapes.
+    """
+    head, names = write_header(layout(arrays))
+    digest = hashlib.sha256(head)
+    file.write(head)
+    for name in names:
+        data = np.ravel(arrays[name]).data  # in C order, however it lies in memory
+        digest.update(data)
+        file.write(data)
+        del data  # before the next one is read
+    return digest.hexdigest()
 
 
-def _check(header: dict[str, Any], limits: Limits) -> None:
-    for name, entry in header.items():
-        match entry:
-            case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(), int()]} if (
-                name != METADATA
-            ):
-                pass
-            case _:
-                raise CodecError(
-                    f"Array {name[:80]!r} is not described by dtype, shape and offsets."
-                )
-        if dtype not in DTYPES:
-            raise CodecError(f"Array {name[:80]!r} has dtype {dtype[:20]!r}; expected {_names()}.")
-        if len(shape) > limits.dimensions or not all(_is_size(size) for size in shape):
-            raise CodecError(f"Array {name[:80]!r} has an unacceptable shape.")
-        if math.prod(shape) * DTYPES[dtype].itemsize > limits.bytes:
-            raise CodecError(f"Array {name[:80]!r} is larger than {limits.bytes} bytes.")
+class Stored(Mapping[str, NDArray[Any]]):
+    """The arrays of a file that `write_arrays` wrote, each read anew whenever it is asked for.
+
+    Guarantees:
+      - A file is accepted if and only if `decode` accepts its bytes, and its arrays are the same.
+      - No more is in memory than the header. The file is not kept open.
+
+    Raises `CodecError` like `decode`, and when an array is read for which the file became too short.
+    """
+
+    def __init__(self, path: Path, limits: Limits | None = None) -> None:
+        limits, size = limits or Limits(), path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(8)
+            length = int.from_bytes(head, "little")
+            head += file.read(min(length, size, limits.header))
+        self.path = path
+        self._table = read_header(head, size, limits)
+        self._start = 8 + length
+        try:
+            with safe_open(str(path), framework="np"):  # checks offsets and lengths as `load` does
+                self.layout = {
+                    name: _still(entry["shape"], DTYPES[entry["dtype"]])
+                    for name, entry in self._table.items()
+                }
+        except (SafetensorError, ValueError, OverflowError) as error:
+            raise CodecError(f"The arrays are malformed: {error}.") from error
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        like, offset = self.layout[name], self._start + self._table[name]["data_offsets"][0]
+        array = np.fromfile(self.path, like.dtype, like.size, offset=offset)
+        if array.size != like.size:
+            raise CodecError(f"{self.path} is shorter than it was.")
+        return array.reshape(like.shape)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.layout
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.layout)
+
+    def __len__(self) -> int:
+        return len(self.layout)
 
 
-def _is_size(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def layout(arrays: Arrays) -> dict[str, NDArray[Any]]:
+    """Zeros in the shapes and dtypes of `arrays`, which take no memory.
+
+    >>> layout({"x": np.ones(10**6)})["x"].strides
+    (0,)
+    """
+    if isinstance(arrays, Stored):
+        return arrays.layout
+    return {name: _still(array.shape, array.dtype) for name, array in arrays.items()}
 
 
-def _names() -> str:
-    return ", ".join(str(dtype) for dtype in DTYPES.values())
+def _still(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    return np.broadcast_to(np.zeros((), dtype), shape)

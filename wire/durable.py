@@ -3,28 +3,43 @@
 from __future__ import annotations
 
 import os
+import secrets
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_durably(path: Path, data: bytes, *, mode: int = 0o666) -> None:
-    """Puts `data` at `path`: on disk before the name exists, and the name on disk before it returns.
+    """Puts `data` at `path`; see `stream_durably`."""
 
-    The file has the permissions of `mode`, less those that the umask takes away, from the start on.
-    Raises OSError (a full disk, say) and then leaves neither the file nor a temporary one.
+    def write(file: BinaryIO) -> str:
+        file.write(data)
+        return path.name
+
+    stream_durably(path.parent, write, mode=mode)
+
+
+def stream_durably(folder: Path, write: Callable[[BinaryIO], str], *, mode: int = 0o666) -> Path:
+    """A file in `folder` that `write` fills, and names when it is done.
+
+    It is on disk before the name exists, and the name is on disk before this returns. It has the
+    permissions of `mode`, less those that the umask takes away, from the start on. If it raises (a full
+    disk: OSError), it leaves neither the file nor a temporary one.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{secrets.token_hex(8)}.tmp"
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         with os.fdopen(os.open(temporary, flags, mode), "wb") as file:
-            file.write(data)
+            path = folder / write(file)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    sync_folder(folder)
+    return path
 
 
 def sync_folder(folder: Path) -> None:

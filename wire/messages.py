@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
+
+from .lazy import Lazy, renamed
 
 Arrays = Mapping[str, NDArray[Any]]
 """Named arrays: the only tensor type outside `client/` and `models/`."""
@@ -93,25 +96,22 @@ class Failure:
     traceback: str = field(repr=False)
 
 
-def named(part: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
+def named(part: str, arrays: Arrays) -> Lazy:
     """The arrays under `part`, as they are called in a contribution that has several parts.
 
     >>> import numpy as np
     >>> sorted(named("delta", {"weight": np.zeros(2), "bias": np.zeros(1)}))
     ['delta/bias', 'delta/weight']
     """
-    return {f"{part}/{name}": array for name, array in arrays.items()}
+    return renamed(arrays, lambda name: f"{part}/{name}")
 
 
-def part(name: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
+def part(name: str, arrays: Arrays) -> Lazy:
     """The arrays that `named` put under `name`: its inverse.
 
     >>> import numpy as np
-    >>> part("delta", {"delta/weight": np.zeros(2), "steps": np.ones(())})
+    >>> dict(part("delta", {"delta/weight": np.zeros(2), "steps": np.ones(())}))
     {'weight': array([0., 0.])}
     """
-    return {
-        key.removeprefix(f"{name}/"): array
-        for key, array in arrays.items()
-        if key.startswith(f"{name}/")
-    }
+    own = [key for key in arrays if key.startswith(f"{name}/")]
+    return Lazy({key.removeprefix(f"{name}/"): partial(arrays.__getitem__, key) for key in own})

@@ -118,10 +118,13 @@ class Run:
         return found
 
     def stored(self) -> ServerState:
+        """The latest state, in memory: its files go when two more rounds are committed."""
         store = self.store()
         found = store.latest()
-        store.close()
         assert found is not None
+        memory = {name: dict(arrays) for name, arrays in found.memory.items()}
+        found = replace(found, parameters=dict(found.parameters), memory=memory)
+        store.close()
         return found
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from contracts.bits import assert_same_bits, backwards, bits
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
-from tacit.wire import Arrays, CodecError, Limits, decode, encode
-from tacit.wire.arrays import DTYPES
+from safetensors.numpy import save
+from tacit.wire import Arrays, CodecError, Limits, Stored, decode, encode, write_arrays
+from tacit.wire.header import DTYPES
 
 NAMES = st.text(st.characters(codec="utf-8"), max_size=12).filter(
     lambda name: name != "__metadata__"
@@ -51,9 +54,49 @@ def views(draw: st.DrawFn) -> NDArray[Any]:
 def test_arrays_of_any_layout_survive_bit_for_bit(arrays: dict[str, NDArray[Any]]) -> None:
     """NaN payloads, infinities and negative zeros included: the values are random bytes."""
     data = encode(arrays)
+    assert data == save({name: np.array(array, order="C") for name, array in arrays.items()})
     assert_same_bits(decode(data), arrays)
     assert encode(backwards(arrays)) == data
     assert encode(decode(data)) == data
+
+
+@settings(
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.dictionaries(NAMES, views(), max_size=5))
+def test_a_file_that_is_written_array_by_array_is_the_encoding(
+    tmp_path: Path, arrays: dict[str, NDArray[Any]]
+) -> None:
+    path, data = tmp_path / "arrays", encode(arrays)
+    with path.open("wb") as file:
+        assert write_arrays(file, arrays) == hashlib.sha256(data).hexdigest()
+    assert path.read_bytes() == data
+    found = Stored(path)
+    assert_same_bits(found, arrays)
+    assert {k: (a.shape, a.dtype) for k, a in found.layout.items()} == {
+        k: (a.shape, a.dtype) for k, a in arrays.items()
+    }
+
+
+def test_a_file_that_became_shorter_is_reported(tmp_path: Path) -> None:
+    path = tmp_path / "arrays"
+    path.write_bytes(encode({"a": np.ones(3), "b": np.ones(3)}))
+    found = Stored(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert_same_bits({"a": found["a"]}, {"a": np.ones(3)})
+    with pytest.raises(CodecError, match="shorter than it was"):
+        found["b"]
+
+
+def test_what_is_read_from_a_file_is_its_own(tmp_path: Path) -> None:
+    (tmp_path / "arrays").write_bytes(encode({"a": np.zeros(3)}))
+    found = Stored(tmp_path / "arrays")
+    found["a"][:] = 1
+    np.testing.assert_array_equal(found["a"], np.zeros(3))
 
 
 def test_what_is_decoded_is_its_own() -> None:

@@ -7,11 +7,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from contracts.bits import assert_same_bits
+from contracts.bits import assert_same_bits, bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tacit.wire import Failure, Fold, Receipt, Refusal
-from tacit.wire.fold import FRACTION_BITS, from_fixed, largest, to_fixed
+from tacit.wire import Failure, Fold, Lazy, Receipt, Refusal, each
+from tacit.wire.fold import BLOCK, FRACTION_BITS, from_fixed, largest, to_fixed
 
 VALUES = st.floats(-(2.0**26), 2.0**26, allow_nan=False)
 ROWS = st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=16)
@@ -92,6 +92,34 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing_behind(value: float) ->
     assert_same_bits(fold.total(), before)
     assert fold.receipts == [receipt(0)]
     fold.add({"x": np.array([0.0, 1.0]), "y": np.array(0.0)}, receipt(1))
+
+
+def test_an_array_that_cannot_be_read_leaves_nothing_behind() -> None:
+    """What was added before it is taken back, to the bit, and so are names that are new."""
+
+    def broken() -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        raise OSError("the disk is gone")
+
+    rng = np.random.default_rng(0)
+    first = {"x": rng.normal(size=3 * BLOCK + 1), "y": rng.normal(size=(3, 2)).T}
+    fold = Fold()
+    fold.add(first, receipt(0))
+    before = bits(fold.sums)
+    other = {"z": rng.normal(size=5), **{k: rng.normal(size=a.shape) for k, a in first.items()}}
+    with pytest.raises(OSError, match="the disk is gone"):
+        fold.add(Lazy({**each(np.negative, other).parts, "last": broken}), receipt(1))
+    assert bits(fold.sums) == before
+    assert fold.receipts == [receipt(0)]
+
+
+def test_the_total_can_be_taken_array_by_array_and_once() -> None:
+    fold = leaf(0, (1.5, -2.5))
+    wanted, taken = fold.total(), fold.take_total()
+    assert list(taken) == ["x", "y"]
+    assert_same_bits({name: taken[name] for name in reversed(list(taken))}, wanted)
+    assert fold.sums == {}
+    with pytest.raises(KeyError):
+        taken["x"]
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (3,), (1, 2), (2, 1)])

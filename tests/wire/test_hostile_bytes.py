@@ -7,11 +7,13 @@ import random
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
-from tacit.wire import CodecError, Limits, decode, encode
-from tacit.wire.arrays import DTYPES
+from contracts.bits import assert_same_bits
+from tacit.wire import CodecError, Limits, Stored, decode, encode
+from tacit.wire.header import DTYPES
 
 LIMITS = Limits(count=20, dimensions=4, bytes=1 << 16, header=1 << 14)
 ROUNDS = 24_000
@@ -81,26 +83,42 @@ HAND_MADE: dict[str, bytes] = {
 }
 
 
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "arrays.safetensors"
+
+
 @pytest.mark.parametrize("data", HAND_MADE.values(), ids=HAND_MADE.keys())
-def test_a_lie_in_the_header_is_refused(data: bytes) -> None:
+def test_a_lie_in_the_header_is_refused(data: bytes, path: Path) -> None:
+    path.write_bytes(data)
     with pytest.raises(CodecError):
         decode(data, LIMITS)
+    with pytest.raises(CodecError):
+        Stored(path, LIMITS)
 
 
-def test_of_two_arrays_of_one_name_the_checked_one_is_used() -> None:
+def test_of_two_arrays_of_one_name_the_checked_one_is_used(path: Path) -> None:
     """A reader that kept the first and a check that saw the last would let any dtype through."""
     good, bad = json.dumps(entry()), json.dumps(entry("BOOL", [8]))
     with pytest.raises(CodecError):
         decode(packed(f'{{"a": {good}, "a": {bad}}}', EIGHT), LIMITS)
-    survived(packed(f'{{"a": {bad}, "a": {good}}}', EIGHT))
+    survived(packed(f'{{"a": {bad}, "a": {good}}}', EIGHT), path)
 
 
-def survived(data: bytes) -> bool:
-    """Whether `data` decodes. Fails for anything but arrays within `LIMITS` or `CodecError`."""
+def survived(data: bytes, path: Path) -> bool:
+    """Whether `data` decodes. Fails for anything but arrays within `LIMITS` or `CodecError`.
+
+    From a file (at `path`) it must decode to the same arrays, or not at all as well.
+    """
+    path.unlink(missing_ok=True)  # writing over a file waits for the disk on some systems
+    path.write_bytes(data)
     try:
         arrays = decode(data, LIMITS)
     except CodecError:
+        with pytest.raises(CodecError):
+            Stored(path, LIMITS)
         return False
+    assert_same_bits(Stored(path, LIMITS), arrays)
     assert len(arrays) <= LIMITS.count
     for array in arrays.values():
         assert array.dtype in DTYPES.values()
@@ -157,22 +175,25 @@ def lie(chance: random.Random) -> object:
     )
 
 
-def test_no_damage_gets_anything_but_arrays_or_a_codec_error() -> None:
+def test_no_damage_gets_anything_but_arrays_or_a_codec_error(path: Path) -> None:
     chance, tried, decoded = random.Random(1), 0, 0
     while tried < ROUNDS:
         for data in damaged(chance):
             tried += 1
-            decoded += survived(data)
+            decoded += survived(data, path)
     assert 0 < decoded < tried / 2
 
 
-def test_hostile_bytes_cost_no_more_memory_than_their_length_warrants() -> None:
+def test_hostile_bytes_cost_no_more_memory_than_their_length_warrants(path: Path) -> None:
     """Under the default limits, whose 8 GiB a header could otherwise claim."""
     claims = [*HAND_MADE.values(), packed({"a": entry(shape=[2**31], offsets=[0, 2**33])}, EIGHT)]
     for data in claims:
         tracemalloc.start()
         with suppress(CodecError):
             decode(data)
+        path.write_bytes(data)
+        with suppress(CodecError):
+            dict(Stored(path))
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 64 * len(data) + 200_000
