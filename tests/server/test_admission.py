@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +15,18 @@ from numpy.typing import NDArray
 from tacit.privacy import Mean
 from tacit.server import Admission
 from tacit.strategies import FedAvg, FedNova, Fitted, Scaffold, Strategy
-from tacit.wire import Arrays, Fold, Instruction, Purpose, Receipt, Refusal, Update
+from tacit.wire import (
+    Arrays,
+    CodecError,
+    Fold,
+    Instruction,
+    Purpose,
+    Receipt,
+    Refusal,
+    Stored,
+    Update,
+    encode,
+)
 
 PARAMETERS: Arrays = {
     "weight": np.ones((3, 2), np.float32),
@@ -204,6 +216,28 @@ def test_an_honest_update_adds_exactly_its_bounded_contribution(
         assert fold.refusals == []
         assert_same_bits(fold.sums, wanted.sums)
         assert fold.receipts[0].statistics == update.statistics
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=repr)
+def test_an_update_in_a_file_is_let_in_or_refused_like_one_in_memory(
+    strategy: Strategy, tmp_path: Path
+) -> None:
+    admission = Admission(strategy=strategy, mechanism=Mean())
+    wrong = [update for update, _ in hostile(honest(strategy)).values()]
+    for number, update in enumerate([honest(strategy), *wrong]):
+        try:
+            data = encode(update.contribution)
+        except CodecError:
+            continue  # a dtype that does not travel
+        path = tmp_path / str(number)
+        path.write_bytes(data)
+        folds = Fold(), Fold()
+        for fold, contribution in zip(folds, (update.contribution, Stored(path)), strict=True):
+            gate = admission.open(instruction(strategy), MEMBERS)
+            gate(fold, honest(strategy, "ann"))
+            gate(fold, replace(update, contribution=contribution))
+        assert bits(folds[0].sums) == bits(folds[1].sums)
+        assert folds[0].refusals == folds[1].refusals
 
 
 def test_a_million_claimed_rows_weigh_one_where_clients_are_equal() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sqlite3
 import subprocess
@@ -17,7 +18,7 @@ from contracts.bits import assert_same_bits, nested_bits
 from contracts.postgresql import edit
 from tacit.server import Committed, Evaluated, Store
 from tacit.strategies import ServerState
-from tacit.wire import StoreError, places
+from tacit.wire import Stored, StoreError, places
 
 
 def state(round: int, size: int = 3) -> ServerState:
@@ -93,6 +94,14 @@ def test_what_was_committed_is_found_again_by_another_process(
         assert_same(again.latest(), state(round))
         assert again.history() == [(record(r), None) for r in range(1, round + 1)]
         again.close()
+
+
+def test_what_a_commit_returns_lies_in_the_files_of_the_store(store: Store) -> None:
+    found = store.commit(state(1), record(1))
+    assert_same(found, state(1))
+    assert isinstance(found.parameters, Stored)
+    data = found.parameters.path.read_bytes()
+    assert store.object(hashlib.sha256(data).hexdigest()) == found.parameters.path
 
 
 def test_the_history_holds_evaluations_where_there_are_some(store: Store) -> None:
