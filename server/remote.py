@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..wire import federation_pb2 as pb
-from ..wire.arrays import encode
+from ..wire.arrays import encoded_size
 from ..wire.errors import Stopped
 from ..wire.fold import Fold
 from ..wire.messages import Instruction, Purpose
@@ -57,12 +57,15 @@ class Remote:
     folder: Path
     journal: Journal
     seats: Seats = field(default_factory=Seats)
-    blobs: Blobs = field(default_factory=Blobs)
+    blobs: Blobs = field(init=False)
     exchange: Exchange | None = None
     complete: bool = False
     told: set[str] = field(default_factory=set)
     stopping: bool = False
     _gathering: asyncio.Task[Fold] | None = None
+
+    def __post_init__(self) -> None:
+        self.blobs = Blobs(self.folder)
 
     def gather(self, instruction: Instruction, members: Sequence[str]) -> Fold:
         """See `Transport`."""
@@ -146,7 +149,7 @@ class Remote:
             order=write_instruction(instruction, *blobs),
             members=members,
             receive=self.admission.open(instruction, members),
-            most=len(encode(expected)) if expected else 0,
+            most=encoded_size(expected) if expected else 0,
             folder=self.folder,
             enough=min(self.patience.enough or len(members), len(members)),
         )

@@ -7,13 +7,13 @@ import tempfile
 from pathlib import Path
 
 from ..wire import federation_pb2 as pb
-from ..wire.arrays import decode
+from ..wire.arrays import Stored
 from ..wire.errors import CodecError
 from ..wire.messages import Arrays
 
 
 class Upload:
-    """The bytes of `blob`, as far as they are here; an unnamed file in `folder` that dies with us.
+    """The bytes of `blob`, as far as they are here: a file in `folder`, until `close`.
 
     Guarantees:
       - Nothing beyond the size that was announced is kept.
@@ -27,7 +27,7 @@ class Upload:
         self.held = 0
         self._turn = object()
         self._digest = hashlib.sha256()
-        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - see close
+        self._file = tempfile.NamedTemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
 
     def add(self, data: bytes) -> None:
         """The next bytes. Raises `CodecError` if there are more than announced."""
@@ -54,13 +54,10 @@ class Upload:
         return self.held == self.blob.size
 
     def arrays(self) -> Arrays:
-        """What was uploaded. Raises `CodecError` unless it is what was announced."""
+        """What was uploaded, until `close`. Raises `CodecError` if it is not what was announced."""
         if self._digest.digest() != self.blob.sha256:
             raise CodecError("other bytes than announced: their SHA-256 differs")
-        if not self.blob.size:
-            return {}
-        self._file.seek(0)
-        return decode(self._file.read())
+        return Stored(Path(self._file.name))
 
     def close(self) -> None:
         """Gives the file back."""

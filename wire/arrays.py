@@ -49,6 +49,16 @@ def decode(data: bytes, limits: Limits | None = None) -> dict[str, NDArray[Any]]
         raise CodecError(f"The arrays are malformed: {error}.") from error
 
 
+def encoded_size(arrays: Arrays) -> int:
+    """How many bytes `encode(arrays)` has.
+
+    >>> encoded_size({"x": np.ones(2)}) == len(encode({"x": np.ones(2)}))
+    True
+    """
+    found = layout(arrays)
+    return len(write_header(found)[0]) + sum(array.nbytes for array in found.values())
+
+
 def write_arrays(file: BinaryIO, arrays: Arrays) -> str:
     """Writes `encode(arrays)` to `file`, and returns its SHA-256.
 
