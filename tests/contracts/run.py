@@ -85,7 +85,7 @@ class Run:
             observe=self.observe,
         )
         try:
-            return coordinator.run(self.initial())
+            return kept(coordinator.run(self.initial()))
         finally:
             store.close()
             ledger.close()
@@ -118,14 +118,18 @@ class Run:
         return found
 
     def stored(self) -> ServerState:
-        """The latest state, in memory: its files go when two more rounds are committed."""
         store = self.store()
         found = store.latest()
         assert found is not None
-        memory = {name: dict(arrays) for name, arrays in found.memory.items()}
-        found = replace(found, parameters=dict(found.parameters), memory=memory)
+        found = kept(found)
         store.close()
         return found
+
+
+def kept(state: ServerState) -> ServerState:
+    """`state` in memory, to be read after its files are gone."""
+    memory = {name: dict(arrays) for name, arrays in state.memory.items()}
+    return replace(state, parameters=dict(state.parameters), memory=memory)
 
 
 @dataclass(frozen=True, kw_only=True)

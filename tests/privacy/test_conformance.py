@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 from contracts.bits import assert_same_bits, backwards, bits, nested_bits
-from contracts.run import Run
+from contracts.run import Run, kept
 from numpy.typing import NDArray
 from tacit.client import Classification, initial_parameters
 from tacit.privacy import (
@@ -120,7 +120,7 @@ class Rounds:
             closing(Ledger(self.folder / "ledger.db")) as ledger,
         ):
             admission = Admission(strategy=self.strategy, mechanism=self.mechanism)
-            return Coordinator(
+            coordinator = Coordinator(
                 strategy=self.strategy,
                 mechanism=self.mechanism,
                 sampler=self.sampler,
@@ -140,7 +140,8 @@ class Rounds:
                 seed=0,
                 settings={},
                 observe=self.seen.append,
-            ).run({**PARAMETERS, "weight": np.zeros(self.size)})
+            )
+            return kept(coordinator.run({**PARAMETERS, "weight": np.zeros(self.size)}))
 
     def charged(self) -> list[events.Event]:
         with closing(Ledger(self.folder / "ledger.db")) as ledger:
