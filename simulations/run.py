@@ -207,7 +207,7 @@ def _coordinator(
         ledger=ledger,
         population=config.population_name,
         unit=Unit.CLIENT,
-        run=store.run(),
+        run=store.run() if seed is None else f"insecure-{seed}",  # clients' noise rests on it
         budget=config.budget_of(Unit.CLIENT),
     )
     return Coordinator(
