@@ -1,8 +1,13 @@
 """Simulation: a configuration, a population and worker processes in; a result out."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from .config import Config, ConfigError, make_config, read_config
 from .dataset import DataError, Dataset
-from .run import Result, simulate
+
+if TYPE_CHECKING:
+    from .run import Result, simulate
 
 __all__ = [
     "Config",
@@ -14,3 +19,10 @@ __all__ = [
     "read_config",
     "simulate",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """What needs torch is imported when it is asked for: a coordinator does without."""
+    if name not in ("Result", "simulate"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(".run", __name__), name)
