@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sql
 from filelock import FileLock, Timeout
-from sqlalchemy.pool import NullPool
 
 from .errors import StoreError
 
@@ -42,10 +41,10 @@ class SQLite:
             raise StoreError(f"{path.parent} cannot be made: {error}.") from error
 
     def engine(self) -> sql.Engine:
-        """Each transaction has a connection of its own."""
+        """A connection is kept open: whoever closes last waits until the log is in the file."""
         return sql.create_engine(
             sql.URL.create("sqlite", database=self.name),
-            poolclass=NullPool,
+            pool_size=1,
             connect_args={"timeout": PATIENCE},
             hide_parameters=True,
         )
