@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +44,9 @@ class Outbox:
         """Keeps `answer` in the place of the last one of its purpose."""
         path = self.folder / f"{purpose}.answer"
         path.unlink(missing_ok=True)  # never an answer beside another's contribution
-        write_durably(path.with_suffix(".safetensors"), contribution)
+        path.with_suffix(".safetensors").unlink(missing_ok=True)
+        if contribution:
+            write_durably(path.with_suffix(".safetensors"), contribution)
         write_durably(path, answer.SerializeToString())
 
 
@@ -71,8 +72,7 @@ class Cache:
             for data in pieces:
                 if file.tell() + len(data) > blob.size:
                     raise CodecError("The coordinator sends more than it announced.")
-                file.write(data)
-            os.fsync(file.fileno())
+                file.write(data)  # never synced: what a crash spoils is fetched again
 
     def read(self, blob: pb.Blob) -> Arrays:
         """The arrays of `blob`. Raises `CodecError`, and forgets them, if they are others."""
