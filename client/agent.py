@@ -20,6 +20,7 @@ import grpc
 from ..wire import federation_pb2 as pb
 from ..wire import federation_pb2_grpc as rpc
 from ..wire.errors import CodecError, Declined, Refused
+from ..wire.foreign import shown
 from ..wire.messages import Arrays, Instruction
 from ..wire.protocol import (
     PROTOCOL,
@@ -98,7 +99,7 @@ class Agent:
                 match order.WhichOneof("order"):
                     case "welcome":
                         self.agreement.meet(order.welcome)
-                        self.observe(f"joined run {order.welcome.run[:8]}")
+                        self.observe(f"joined run {shown(order.welcome.run, 8)}")
                         self._patience = SHORTEST
                     case "instruction":
                         self._carry_out(stub, order.instruction)
@@ -116,7 +117,7 @@ class Agent:
         if verdict.status == pb.STATUS_RETRY:
             raise Lost(f"the coordinator could not keep the answer ({verdict.reason})")
         if verdict.status != pb.STATUS_ACCEPTED:
-            self.observe(f"not counted: {verdict.reason}")
+            self.observe(f"not counted: {shown(verdict.reason)}")
 
     def _answer(self, stub: rpc.FederationStub, order: bytes) -> tuple[pb.Answer, bytes]:
         """The answer to `order` and its contribution, which are kept."""
@@ -156,9 +157,9 @@ class Agent:
 
     def _be_patient(self, error: Exception) -> None:
         """Waits a random while, the longer the more often in a row; or raises what is for good."""
-        reason = str(error)
+        reason = shown(str(error))
         if isinstance(error, grpc.RpcError):
-            reason = error.details() or str(error.code())
+            reason = shown(error.details() or str(error.code()))
             if error.code() in FOR_GOOD:
                 raise Refused(f"The coordinator refuses this client: {reason}.") from None
         wait = self.coins.uniform(self._patience / 2, self._patience)

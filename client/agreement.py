@@ -11,7 +11,11 @@ import numpy as np
 
 from ..wire import federation_pb2 as pb
 from ..wire.errors import Declined, Disagreement
+from ..wire.foreign import shown
 from ..wire.messages import Arrays, Instruction, Purpose, Settings
+
+MOST = 100
+"""Differences that are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,17 +40,18 @@ class Agreement:
         """Raises `Disagreement`, a line for each difference, if the coordinator's study is another."""
         try:
             theirs = json.loads(welcome.study)
-        except ValueError:
+            mine, theirs = _flat(self.study), _flat(theirs)
+        except (ValueError, RecursionError):
             raise Disagreement("The coordinator's study is not JSON.") from None
-        mine, theirs = _flat(self.study), _flat(theirs)
         lines = [
-            f"{key} is {theirs.get(key)!r} at the coordinator, and {mine.get(key)!r} here"
+            shown(f"{key} is {theirs.get(key)!r} at the coordinator, and {mine.get(key)!r} here")
             for key in sorted(mine.keys() | theirs.keys())
             if mine.get(key) != theirs.get(key)
         ]
         if lines:
             raise Disagreement(
-                "\n".join(lines) + "\nThe coordinator runs another study: agree on one file first."
+                "\n".join(lines[:MOST])
+                + "\nThe coordinator runs another study: agree on one file first."
             )
 
     def check(self, instruction: Instruction) -> None:

@@ -17,6 +17,8 @@ from ..wire.transport import Receive
 MOST = 2**53
 """The most rows that a client may claim; exact in float64."""
 MOST_STATISTICS = 64
+LONGEST = 200
+"""Characters in the name of a statistic, which is shown and kept."""
 MOST_STATISTIC = 1e300
 """The largest statistic let in, so that a sum of them is finite."""
 
@@ -104,6 +106,8 @@ class Gate:
             return "no rows: an update must rest on at least one"
         if len(update.statistics) > MOST_STATISTICS:
             return f"too many statistics: more than {MOST_STATISTICS}"
+        if not all(len(name) <= LONGEST and name.isprintable() for name in update.statistics):
+            return f"a statistic without a name of at most {LONGEST} printable characters"
         if update.statistics.get(EXAMPLES, update.examples) != update.examples:
             return "statistics of other rows: they count more or fewer than the update"
         if not all(abs(value) <= MOST_STATISTIC for value in update.statistics.values()):
