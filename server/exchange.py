@@ -11,13 +11,11 @@ from pathlib import Path
 from ..wire import federation_pb2 as pb
 from ..wire.errors import CodecError
 from ..wire.fold import Fold
+from ..wire.foreign import lines, shown
 from ..wire.messages import Failure, Instruction, Refusal
 from ..wire.protocol import digest, update_of
 from ..wire.transport import Receive
 from .upload import Upload
-
-LONGEST = 4000
-"""Characters of a client's reason or error that are kept; of a traceback, ten times as many."""
 
 
 @dataclass(eq=False)
@@ -80,9 +78,25 @@ class Exchange:
             upload.close()
 
     async def settle(self, client: str, fold: Callable[[Fold], None]) -> pb.Verdict:
-        """What becomes of the answer of `client`, which `fold` adds to a fold."""
+        """What becomes of the answer of `client`, which `fold` adds to a fold.
+
+        It is seen through to its end if the call breaks off, or nobody would notice that it was the last.
+        """
+        if self.closed:
+            return self.verdict(client)
+        upload = self.uploads.pop(client, None)  # no other call may close what the thread reads
         loop = asyncio.get_running_loop()
-        verdict = await loop.run_in_executor(self.folding, self._settle, client, fold)
+        folding = loop.run_in_executor(self.folding, self._settle, client, fold)
+        return await asyncio.shield(self._see_through(client, upload, folding))
+
+    async def _see_through(
+        self, client: str, upload: Upload | None, folding: asyncio.Future[pb.Verdict]
+    ) -> pb.Verdict:
+        try:
+            verdict = await folding
+        finally:
+            if upload is not None:
+                upload.close()
         self.forget(client)
         if self._is_complete():
             self.complete.set()
@@ -143,18 +157,20 @@ def folding_of(
                 try:
                     arrays = upload.arrays() if upload else {}
                 except CodecError as error:
-                    into.refusals.append(Refusal(client=client, reason=f"malformed: {error}"))
+                    into.refusals.append(
+                        Refusal(client=client, reason=shown(f"malformed: {error}"))
+                    )
                     return
                 exchange.receive(into, update_of(client, answer.update, arrays))
             case "declined":
-                into.refusals.append(Refusal(client=client, reason=answer.declined[:LONGEST]))
+                into.refusals.append(Refusal(client=client, reason=shown(answer.declined)))
             case "failed":
                 failed = answer.failed
                 into.failures.append(
                     Failure(
                         client=client,
-                        error=failed.error[:LONGEST],
-                        traceback=failed.traceback[: 10 * LONGEST],
+                        error=shown(failed.error),
+                        traceback=lines(failed.traceback),
                     )
                 )
             case _:

@@ -111,8 +111,9 @@ class Federation(rpc.FederationServicer):
                 try:
                     if answer.update.contribution.size:
                         upload = exchange.upload(client, answer.update.contribution)
+                        turn = upload.take_turn()
                         yield pb.Verdict(status=pb.STATUS_HELD, held=upload.held)
-                        await self._receive(upload, pieces, context)
+                        await self._receive(upload, turn, pieces, context)
                 except CodecError as error:
                     answer = pb.Answer(declined=f"malformed: {error}")
                 except OSError as error:
@@ -133,19 +134,18 @@ class Federation(rpc.FederationServicer):
         return piece.answer
 
     async def _receive(
-        self, upload: Upload, pieces: AsyncIterator[pb.Piece], context: Context
+        self, upload: Upload, turn: object, pieces: AsyncIterator[pb.Piece], context: Context
     ) -> None:
-        turn = upload.take_turn()
-        while not upload.is_complete:
+        while upload.has_turn(turn) and not upload.is_complete:
             piece = await self._next(pieces, context)
             if piece is None or not piece.data:
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the upload breaks off")
-            if not upload.has_turn(turn):
-                await context.abort(
-                    grpc.StatusCode.ABORTED, "another call goes on with this upload"
-                )
-            upload.add(piece.data)
-            self.journal.metrics.received.inc(len(piece.data))
+            if upload.has_turn(turn):
+                upload.add(piece.data)
+                self.journal.metrics.received.inc(len(piece.data))
+        if not upload.has_turn(turn):
+            reason = "another call goes on with this upload, or its round is closed"
+            await context.abort(grpc.StatusCode.ABORTED, reason)
 
     async def _next(self, pieces: AsyncIterator[pb.Piece], context: Context) -> pb.Piece | None:
         """The next piece; None at the end. The call is aborted if none comes."""

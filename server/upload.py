@@ -18,6 +18,7 @@ class Upload:
     Guarantees:
       - Nothing beyond the size that was announced is kept.
       - `arrays` are those of bytes whose SHA-256 is the announced one.
+      - Once it is closed nobody has the turn: no call writes to a file that was given back.
 
     Raises OSError when the disk is full: what was added before is still held.
     """
@@ -60,5 +61,6 @@ class Upload:
         return Stored(Path(self._file.name))
 
     def close(self) -> None:
-        """Gives the file back."""
+        """Gives the file back; whoever was adding to it has lost its turn."""
+        self._turn = object()
         self._file.close()
