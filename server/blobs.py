@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,8 +44,11 @@ class Blobs:
         return sha256 in self._kept
 
     def read(self, sha256: bytes, offset: int) -> Iterator[bytes]:
-        """The bytes of a blob that is kept, from `offset` on, cut to the size of a message."""
+        """The bytes of a blob that is kept, from `offset` on, cut to the size of a message.
+
+        Who reads slowly goes on with the file that was opened.
+        """
         with self._kept[sha256].open("rb") as file:
-            file.seek(offset)
+            file.seek(min(offset, os.fstat(file.fileno()).st_size))
             while data := file.read(CHUNK):
                 yield data

@@ -13,7 +13,7 @@ from ..wire import federation_pb2 as pb
 from ..wire import federation_pb2_grpc as rpc
 from ..wire.identity import Role
 from ..wire.protocol import chunks
-from .door import Context, Door
+from .door import UNKNOWN, Context, Door, refuse
 from .remote import Remote
 
 LOOK: Final = 0.2
@@ -57,9 +57,11 @@ class Control(rpc.ControlServicer):
         self, request: pb.WatchRequest, context: Context
     ) -> AsyncIterator[pb.Event]:
         """See the protocol."""
-        await self.door.admit(context, Role.OPERATOR)
+        operator = await self.door.admit(context, Role.OPERATOR)
         seen = 0
         while True:
+            if reason := self.door.objection(operator):
+                await refuse(context, self.remote.journal, operator.name, UNKNOWN, reason)
             lines = await asyncio.to_thread(_whole_lines, self.events)
             for line in lines[max(seen, request.after) :]:
                 yield pb.Event(json=line)

@@ -4,44 +4,52 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+import grpc
+
 from ..wire import federation_pb2 as pb
+from ..wire.identity import Identity
 
 
 class Unseated(Exception):
-    """The seat was taken away; the message says why."""
+    """The seat was taken away; the message says why, and `code` what to tell the client."""
+
+    def __init__(self, code: grpc.StatusCode, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 @dataclass(eq=False, slots=True)
 class Seat:
     """One connection of a client. It holds the newest order only: what was overtaken is not sent."""
 
-    client: str
+    identity: Identity
     since: float = field(default_factory=time.monotonic)
     _order: pb.Order | None = None
-    _reason: str = ""
+    _end: Unseated | None = None
     _waiter: asyncio.Future[None] | None = None
 
     async def order(self) -> pb.Order:
         """The next order. Raises `Unseated` once the seat is taken away."""
         while self._order is None:
-            if self._reason:
-                raise Unseated(self._reason)
+            if self._end is not None:
+                raise self._end
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         order, self._order = self._order, None
         return order
 
     def put(self, order: pb.Order) -> None:
-        """Makes `order` the next."""
-        self._order = order
-        self._wake()
+        """Makes `order` the next, unless the seat was taken away."""
+        if self._end is None:
+            self._order = order
+            self._wake()
 
-    def take_away(self, reason: str) -> None:
+    def take_away(self, code: grpc.StatusCode, reason: str) -> None:
         """Ends the connection, for `reason`."""
-        self._order, self._reason = None, reason
+        self._order, self._end = None, Unseated(code, reason)
         self._wake()
 
     def _wake(self) -> None:
@@ -61,21 +69,21 @@ class Seats:
         self.taken: dict[str, Seat] = {}
         self._arrivals = asyncio.Condition()
 
-    async def take(self, client: str, order: pb.Order | None) -> Seat:
-        """A seat for `client`, with `order` waiting on it."""
-        if (before := self.taken.get(client)) is not None:
-            before.take_away("this client connected again")
-        seat = self.taken[client] = Seat(client)
-        if order is not None:
-            seat.put(order)
-        async with self._arrivals:
+    async def take(self, identity: Identity, order_for: Callable[[str], pb.Order | None]) -> Seat:
+        """A seat for the client `identity`, with what `order_for` says waiting on it."""
+        async with self._arrivals:  # whoever hangs up while it waits here has taken no seat
+            if (before := self.taken.get(identity.name)) is not None:
+                before.take_away(grpc.StatusCode.ALREADY_EXISTS, "this client connected again")
+            seat = self.taken[identity.name] = Seat(identity)
+            if (order := order_for(identity.name)) is not None:
+                seat.put(order)
             self._arrivals.notify_all()
         return seat
 
     def leave(self, seat: Seat) -> None:
         """Gives `seat` up, unless another connection of its client has taken over."""
-        if self.taken.get(seat.client) is seat:
-            del self.taken[seat.client]
+        if self.taken.get(seat.identity.name) is seat:
+            del self.taken[seat.identity.name]
 
     def send(self, clients: Iterable[str], order: pb.Order) -> None:
         """Gives `order` to those of `clients` who are here."""

@@ -7,25 +7,25 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import grpc
 
 from ..wire import federation_pb2 as pb
 from ..wire import federation_pb2_grpc as rpc
-from ..wire.errors import CodecError
+from ..wire.foreign import shown
 from ..wire.identity import Identity, Role
 from ..wire.protocol import PROTOCOL
-from .door import Context, Door, refuse
-from .exchange import folding_of
+from .door import UNKNOWN, Context, Door, refuse
 from .journal import Journal
 from .remote import Remote
 from .seats import Seat, Unseated
-from .upload import Upload
+from .submission import Submission
 
-IDLE = 60.0
-"""Seconds within which the next piece of an upload must come."""
+LOOK = 2.0
+"""Seconds between two looks at who may stay: so long a stream outlives a revocation."""
 MOST_CALLS = 8
-"""Fetches and submissions that one client may have open at once."""
+"""Calls that one client may have open at once."""
 
 
 @dataclass(eq=False)
@@ -46,36 +46,43 @@ class Federation(rpc.FederationServicer):
     async def Attend(self, request: pb.Attendance, context: Context) -> AsyncIterator[pb.Order]:  # noqa: N802
         """See the protocol."""
         identity = await self.door.admit(context, Role.CLIENT)
-        welcome = pb.Welcome(protocol=PROTOCOL, run=self.run, study=self.study)
-        yield pb.Order(welcome=welcome)
-        if reason := self._disagreement(request):
-            await refuse(
-                context, self.journal, identity.name, grpc.StatusCode.FAILED_PRECONDITION, reason
-            )
-        seat = await self.remote.seats.take(identity.name, self.remote.order_for(identity.name))
-        self.journal.note(
-            "joined", identity.name, version=request.version[:80], peer=context.peer()
-        )
-        self.journal.metrics.connected.inc()
-        try:
-            while True:
-                order = await self._order(seat, identity, context)
+        async with self._turn(identity.name, context):
+            welcome = pb.Welcome(protocol=PROTOCOL, run=self.run, study=self.study)
+            yield pb.Order(welcome=welcome)
+            if reason := self._disagreement(request):
+                await self._refuse(
+                    context, identity.name, grpc.StatusCode.FAILED_PRECONDITION, reason
+                )
+            seat = await self.remote.seats.take(identity, self.remote.order_for)
+            try:
+                self._note_arrival(identity, request, context)
+                while (order := await self._order(seat, context)).WhichOneof("order") != "over":
+                    yield order
                 yield order
-                if order.WhichOneof("order") == "over":
-                    self.remote.told.add(identity.name)
-                    return
-        finally:
-            self.remote.seats.leave(seat)
-            self.journal.metrics.connected.dec()
-            self.journal.note("left", identity.name)
+                self.remote.told.add(identity.name)
+            finally:
+                self.remote.seats.leave(seat)
+                self.journal.metrics.connected.set(len(self.remote.seats.taken))
+                self.journal.note("left", identity.name)
 
-    async def _order(self, seat: Seat, identity: Identity, context: Context) -> pb.Order:
+    async def _order(self, seat: Seat, context: Context) -> pb.Order:
         try:
             return await seat.order()
         except Unseated as error:
-            await refuse(
-                context, self.journal, identity.name, grpc.StatusCode.ALREADY_EXISTS, str(error)
-            )
+            await self._refuse(context, seat.identity.name, error.code, str(error))
+
+    def _note_arrival(self, identity: Identity, request: pb.Attendance, context: Context) -> None:
+        self.journal.metrics.connected.set(len(self.remote.seats.taken))
+        version = shown(request.version, 80)
+        self.journal.note("joined", identity.name, version=version, peer=context.peer())
+
+    async def watch(self) -> NoReturn:
+        """Takes the seats of those who may not stay: a handshake happens once, a stream may last."""
+        while True:
+            for seat in list(self.remote.seats.taken.values()):
+                if reason := self.door.objection(seat.identity):
+                    seat.take_away(UNKNOWN, reason)
+            await asyncio.sleep(LOOK)
 
     def _disagreement(self, request: pb.Attendance) -> str | None:
         if request.protocol != PROTOCOL:
@@ -100,68 +107,25 @@ class Federation(rpc.FederationServicer):
         self, pieces: AsyncIterator[pb.Piece], context: Context
     ) -> AsyncIterator[pb.Verdict]:
         """See the protocol."""
-        client = (await self.door.admit(context, Role.CLIENT)).name
-        async with self._turn(client, context):
-            answer = await self._answer(pieces, context)
-            exchange = self.remote.exchange
-            if exchange is None or exchange.id != answer.instruction:
-                verdict = pb.Verdict(status=pb.STATUS_LATE, reason="late: its round is closed")
-            elif exchange.waits_for(client):
-                upload = None
-                try:
-                    if answer.update.contribution.size:
-                        upload = exchange.upload(client, answer.update.contribution)
-                        turn = upload.take_turn()
-                        yield pb.Verdict(status=pb.STATUS_HELD, held=upload.held)
-                        await self._receive(upload, turn, pieces, context)
-                except CodecError as error:
-                    answer = pb.Answer(declined=f"malformed: {error}")
-                except OSError as error:
-                    yield pb.Verdict(status=pb.STATUS_RETRY, reason=f"{error.strerror}")
-                    return
-                verdict = await exchange.settle(
-                    client, folding_of(client, answer, upload, exchange)
-                )
-            else:
-                verdict = exchange.verdict(client)
-            self._note(client, verdict, answer)
-            yield verdict
-
-    async def _answer(self, pieces: AsyncIterator[pb.Piece], context: Context) -> pb.Answer:
-        piece = await self._next(pieces, context)
-        if piece is None or piece.WhichOneof("piece") != "answer":
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first piece is no answer")
-        return piece.answer
-
-    async def _receive(
-        self, upload: Upload, turn: object, pieces: AsyncIterator[pb.Piece], context: Context
-    ) -> None:
-        while upload.has_turn(turn) and not upload.is_complete:
-            piece = await self._next(pieces, context)
-            if piece is None or not piece.data:
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the upload breaks off")
-            if upload.has_turn(turn):
-                upload.add(piece.data)
-                self.journal.metrics.received.inc(len(piece.data))
-        if not upload.has_turn(turn):
-            reason = "another call goes on with this upload, or its round is closed"
-            await context.abort(grpc.StatusCode.ABORTED, reason)
-
-    async def _next(self, pieces: AsyncIterator[pb.Piece], context: Context) -> pb.Piece | None:
-        """The next piece; None at the end. The call is aborted if none comes."""
-        try:
-            return await asyncio.wait_for(anext(pieces), IDLE)
-        except StopAsyncIteration:
-            return None
-        except TimeoutError:
-            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, f"nothing came for {IDLE:.0f} s")
+        identity = await self.door.admit(context, Role.CLIENT)
+        async with self._turn(identity.name, context):
+            submission = Submission(
+                identity=identity,
+                pieces=pieces,
+                context=context,
+                remote=self.remote,
+                door=self.door,
+                journal=self.journal,
+            )
+            async for verdict in submission.verdicts():
+                yield verdict
 
     @asynccontextmanager
     async def _turn(self, client: str, context: Context) -> AsyncIterator[None]:
         """One of the few calls that a client may make at once."""
         if self._calls[client] >= MOST_CALLS:
             reason = f"more than {MOST_CALLS} calls at once"
-            await refuse(context, self.journal, client, grpc.StatusCode.RESOURCE_EXHAUSTED, reason)
+            await self._refuse(context, client, grpc.StatusCode.RESOURCE_EXHAUSTED, reason)
         self._calls[client] += 1
         try:
             yield
@@ -169,12 +133,7 @@ class Federation(rpc.FederationServicer):
             self._calls[client] -= 1
             self._calls += Counter()  # forgets those at zero
 
-    def _note(self, client: str, verdict: pb.Verdict, answer: pb.Answer) -> None:
-        event = {pb.STATUS_ACCEPTED: "submitted", pb.STATUS_LATE: "late"}
-        self.journal.note(
-            event.get(verdict.status, "refused"),
-            client,
-            round=answer.update.round,
-            bytes=answer.update.contribution.size,
-            reason=verdict.reason,
-        )
+    async def _refuse(
+        self, context: Context, client: str, code: grpc.StatusCode, reason: str
+    ) -> NoReturn:
+        await refuse(context, self.journal, client, code, reason)

@@ -80,9 +80,11 @@ def serving(loop: asyncio.AbstractEventLoop, port: Port) -> Iterator[int]:
     Raises `TacitError` if the address cannot be listened on.
     """
     server, number = asyncio.run_coroutine_threadsafe(_start(port), loop).result()
+    watch = asyncio.run_coroutine_threadsafe(port.federation.watch(), loop)
     try:
         yield number
     finally:
+        watch.cancel()
         asyncio.run_coroutine_threadsafe(_stop(server, port.federation.remote), loop).result()
 
 
