@@ -36,8 +36,6 @@ from .outbox import Cache, Outbox, blob_of
 
 log = logging.getLogger("tacit.client")
 
-SHORTEST, LONGEST = 0.5, 60.0
-"""Seconds between two attempts to connect: at first, and at most."""
 FOR_GOOD = {
     grpc.StatusCode.PERMISSION_DENIED,
     grpc.StatusCode.UNAUTHENTICATED,
@@ -57,6 +55,8 @@ class Lost(Exception):
 @dataclass(kw_only=True)
 class Agent:
     """One client's end of the wire. `answers` does what is asked, once `agreement` allows it.
+
+    Between two attempts to connect it waits `shortest` seconds at first, and `longest` at most.
 
     Guarantees:
       - An answer that was finished is handed in after any loss of connection and any restart; it is
@@ -78,10 +78,13 @@ class Agent:
     cache: Cache
     observe: Observe = field(default=lambda line: None, repr=False)
     coins: random.Random = field(default_factory=random.SystemRandom, repr=False)
-    _patience: float = SHORTEST
+    shortest: float = 0.5
+    longest: float = 60.0
+    _patience: float = field(default=0.0, init=False)
 
     def run(self) -> None:
         """Attends until the run is complete."""
+        self._patience = self.shortest
         while True:
             try:
                 with self.connect() as channel:
@@ -100,7 +103,7 @@ class Agent:
                     case "welcome":
                         self.agreement.meet(order.welcome)
                         self.observe(f"joined run {shown(order.welcome.run, 8)}")
-                        self._patience = SHORTEST
+                        self._patience = self.shortest
                     case "instruction":
                         self._carry_out(stub, order.instruction)
                     case "over" if order.over.complete:
@@ -163,7 +166,7 @@ class Agent:
             if error.code() in FOR_GOOD:
                 raise Refused(f"The coordinator refuses this client: {reason}.") from None
         wait = self.coins.uniform(self._patience / 2, self._patience)
-        self._patience = min(2 * self._patience, LONGEST)
+        self._patience = min(2 * self._patience, self.longest)
         self.observe(f"not connected: {reason}; the next attempt is in {wait:.1f} s")
         time.sleep(wait)
 
