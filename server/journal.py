@@ -10,6 +10,8 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from ..wire.durable import append_line
+
 log = logging.getLogger("tacit.server")
 
 
@@ -62,8 +64,7 @@ class Journal:
     def note(self, event: str, client: str, **facts: object) -> None:
         """`client` did `event`."""
         line = {"time": round(time.time(), 3), "event": event, "client": client, **facts}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        append_line(self.path, json.dumps(line))
         self.metrics.happened.labels(event).inc()
         level = logging.WARNING if event == "refused" else logging.INFO
         log.log(level, event, extra={"facts": line})

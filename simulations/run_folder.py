@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from .. import __version__
 from ..server.progress import Began, Committed, Evaluated, Failed, Progress, Refused
 from ..wire.arrays import encode
-from ..wire.durable import write_durably
+from ..wire.durable import append_line, write_durably
 from ..wire.errors import StoreError
 from ..wire.messages import Arrays
 from .config import Config, read_config
@@ -118,14 +118,9 @@ class RunFolder:
             lock.release()
 
     def log(self, event: str, **facts: object) -> None:
-        """Appends one event. A line that a crash cut short is left alone, and a new one begun."""
-        line = json.dumps({"time": round(time.time(), 3), "event": event, **facts})
-        with self.events.open("a+b") as file:
-            if file.tell():
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":
-                    file.write(b"\n")
-            file.write(line.encode() + b"\n")
+        """Appends one event."""
+        facts = {"time": round(time.time(), 3), "event": event, **facts}
+        append_line(self.events, json.dumps(facts))
 
     def observe(self, progress: Progress) -> None:
         """Logs what a coordinator says: who and when, but no client's statistics and no traceback."""

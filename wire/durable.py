@@ -1,4 +1,4 @@
-"""Files that are either wholly there or not at all, whatever kills the process."""
+"""Files that are either wholly there or not at all, whatever kills the process, and logs by lines."""
 
 from __future__ import annotations
 
@@ -40,6 +40,16 @@ def stream_durably(folder: Path, write: Callable[[BinaryIO], str], *, mode: int 
         raise
     sync_folder(folder)
     return path
+
+
+def append_line(path: Path, line: str) -> None:
+    """Appends `line` to `path`. One that a crash or a full disk cut short is left alone."""
+    with path.open("a+b") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        file.write(line.encode() + b"\n")
 
 
 def sync_folder(folder: Path) -> None:

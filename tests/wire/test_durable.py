@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tacit.wire.durable import write_durably
+from tacit.wire.durable import append_line, write_durably
 
 FULL_DISK = """
 import resource, sys
@@ -57,3 +57,13 @@ def test_a_name_that_is_taken_by_a_folder_leaves_no_temporary_file(tmp_path: Pat
     with pytest.raises(OSError, match="taken"):
         write_durably(path, b"data")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_line_that_was_cut_short_does_not_spoil_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    append_line(path, "first")
+    with path.open("a") as file:
+        file.write('{"event": "cut sh')
+    append_line(path, "second")
+    append_line(path, "third")
+    assert path.read_text().splitlines() == ["first", '{"event": "cut sh', "second", "third"]
