@@ -40,6 +40,7 @@ class Exchange:
     verdicts: dict[str, pb.Verdict] = field(default_factory=dict, repr=False)
     uploads: dict[str, Upload] = field(default_factory=dict, repr=False)
     closed: bool = False
+    broken: Exception | None = None
     complete: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     folding: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1), repr=False)
 
@@ -77,43 +78,47 @@ class Exchange:
         if (upload := self.uploads.pop(client, None)) is not None:
             upload.close()
 
-    async def settle(self, client: str, fold: Callable[[Fold], None]) -> pb.Verdict:
-        """What becomes of the answer of `client`, which `fold` adds to a fold.
+    async def settle(self, client: str, fold: Callable[[Fold], None]) -> tuple[pb.Verdict, bool]:
+        """What becomes of the answer of `client`, which `fold` adds to a fold, and whether it is news.
 
         It is seen through to its end if the call breaks off, or nobody would notice that it was the last.
         """
         if self.closed:
-            return self.verdict(client)
+            return self.verdict(client), True
         upload = self.uploads.pop(client, None)  # no other call may close what the thread reads
         loop = asyncio.get_running_loop()
         folding = loop.run_in_executor(self.folding, self._settle, client, fold)
         return await asyncio.shield(self._see_through(client, upload, folding))
 
     async def _see_through(
-        self, client: str, upload: Upload | None, folding: asyncio.Future[pb.Verdict]
-    ) -> pb.Verdict:
+        self, client: str, upload: Upload | None, folding: asyncio.Future[tuple[pb.Verdict, bool]]
+    ) -> tuple[pb.Verdict, bool]:
         try:
-            verdict = await folding
+            found = await folding
+        except Exception as error:
+            self.broken = error  # the fold may hold a part of the answer
+            self.complete.set()
+            raise
         finally:
             if upload is not None:
                 upload.close()
         self.forget(client)
         if self._is_complete():
             self.complete.set()
-        return verdict
+        return found
 
-    def _settle(self, client: str, fold: Callable[[Fold], None]) -> pb.Verdict:
+    def _settle(self, client: str, fold: Callable[[Fold], None]) -> tuple[pb.Verdict, bool]:
         if client in self.verdicts:
-            return self.verdicts[client]
+            return self.verdicts[client], False
         if self.closed:
-            return late(self.instruction)
+            return late(self.instruction), True
         fold(self.fold)
         verdict = pb.Verdict(status=pb.STATUS_ACCEPTED)
         if self.fold.refusals and self.fold.refusals[-1].client == client:
             reason = self.fold.refusals[-1].reason
             verdict = pb.Verdict(status=pb.STATUS_REFUSED, reason=reason)
         self.verdicts[client] = verdict
-        return verdict
+        return verdict, True
 
     async def close(self, seconds: float) -> Fold:
         """The fold, in which those who have not answered are late; nothing is added any more.

@@ -136,6 +136,8 @@ class Remote:
         self.seats.send(exchange.members, pb.Order(instruction=exchange.order))
         try:
             await self._answers(exchange)
+            if exchange.broken is not None:
+                raise exchange.broken
             return await exchange.close(self.patience.deadline)
         finally:
             self.exchange, self._gathering = None, None

@@ -43,7 +43,7 @@ class Submission:
         """How much is held already, and what became of it."""
         client = self.identity.name
         answer = await self._answer()
-        exchange = self.remote.exchange
+        exchange, is_new = self.remote.exchange, True
         if exchange is None or exchange.id != answer.instruction:
             verdict = pb.Verdict(status=pb.STATUS_LATE, reason="late: its round is closed")
         elif exchange.waits_for(client):
@@ -59,10 +59,10 @@ class Submission:
             except OSError as error:
                 yield pb.Verdict(status=pb.STATUS_RETRY, reason=error.strerror or str(error))
                 return
-            verdict = await self._settle(exchange, answer, upload)
+            verdict, is_new = await self._settle(exchange, answer, upload)
         else:
-            verdict = exchange.verdict(client)
-        self._note(verdict, answer)
+            verdict, is_new = exchange.verdict(client), client not in exchange.verdicts
+        self._note(verdict, answer, exchange, is_new=is_new)
         yield verdict
 
     async def _answer(self) -> pb.Answer:
@@ -85,7 +85,7 @@ class Submission:
 
     async def _settle(
         self, exchange: Exchange, answer: pb.Answer, upload: Upload | None
-    ) -> pb.Verdict:
+    ) -> tuple[pb.Verdict, bool]:
         if reason := self.door.objection(self.identity):
             await self._refuse(UNKNOWN, reason)
         client = self.identity.name
@@ -106,12 +106,16 @@ class Submission:
     async def _refuse(self, code: grpc.StatusCode, reason: str) -> NoReturn:
         await refuse(self.context, self.journal, self.identity.name, code, reason)
 
-    def _note(self, verdict: pb.Verdict, answer: pb.Answer) -> None:
+    def _note(
+        self, verdict: pb.Verdict, answer: pb.Answer, exchange: Exchange | None, *, is_new: bool
+    ) -> None:
         event = {pb.STATUS_ACCEPTED: "submitted", pb.STATUS_LATE: "late"}
+        asked = exchange.instruction if exchange and exchange.id == answer.instruction else None
         self.journal.note(
-            event.get(verdict.status, "refused"),
+            event.get(verdict.status, "refused") if is_new else "repeated",
             self.identity.name,
-            round=answer.update.round,
+            round=asked.round if asked else answer.update.round,
+            purpose=str(asked.purpose) if asked else "",
             bytes=answer.update.contribution.size,
             reason=verdict.reason,
         )
