@@ -37,6 +37,7 @@ OPTIONS: Final = [
     # A client that trains for hours says nothing: pings tell it from one that is gone.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.ping_timeout_ms", 20_000),  # what counts: gRPC 1.8x never acts on the one above
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_ping_strikes", 0),

@@ -15,6 +15,7 @@ OPTIONS: Final = [
     # Training for hours is silence: pings tell a coordinator that thinks from one that is gone.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.ping_timeout_ms", 20_000),  # what counts: gRPC 1.8x never acts on the one above
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.enable_retries", 0),  # whoever calls knows what may be repeated
