@@ -61,6 +61,6 @@ class Upload:
         return Stored(Path(self._file.name))
 
     def close(self) -> None:
-        """Gives the file back; whoever was adding to it has lost its turn."""
-        self._turn = object()
+        """Gives the file back; whoever still adds to it loses the turn."""
+        self.take_turn()
         self._file.close()
