@@ -6,6 +6,7 @@ connection; the next one begins with the same order, whose answer may be finishe
 
 from __future__ import annotations
 
+import errno
 import logging
 import queue
 import random
@@ -13,13 +14,15 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import grpc
+from sqlalchemy.exc import OperationalError
 
 from ..wire import federation_pb2 as pb
 from ..wire import federation_pb2_grpc as rpc
-from ..wire.errors import CodecError, Declined, Refused
+from ..wire.errors import CodecError, Declined, Refused, StoreError
 from ..wire.foreign import shown
 from ..wire.messages import Arrays, Instruction
 from ..wire.protocol import (
@@ -44,6 +47,8 @@ FOR_GOOD = {
 }
 """With these a coordinator refuses a client, and will tomorrow."""
 
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
 Observe = Callable[[str], None]
 Connect = Callable[[], grpc.Channel]
 
@@ -59,7 +64,7 @@ class Agent:
     Between two attempts to connect it waits `shortest` seconds at first, and `longest` at most.
 
     Guarantees:
-      - An answer that was finished is handed in after any loss of connection and any restart; it is
+      - An update that was finished is handed in after any loss of connection and any restart; it is
         not computed twice.
       - Of an error in the client's code the coordinator learns the kind and the places in the code,
         and not the message, which may quote rows.
@@ -132,7 +137,10 @@ class Agent:
         self.observe(f"round {instruction.round}: {instruction.purpose}")
         answer, contribution = self._attempt(instruction)
         answer.instruction = digest(order)
-        self.outbox.keep(str(instruction.purpose), answer, contribution)
+        if (
+            answer.WhichOneof("answer") == "update"
+        ):  # what failed may succeed when it is asked again
+            self.outbox.keep(str(instruction.purpose), answer, contribution)
         return answer, contribution
 
     def _attempt(self, instruction: Instruction) -> tuple[pb.Answer, bytes]:
@@ -143,6 +151,8 @@ class Agent:
             self.observe(f"declined: {declined}")
             return pb.Answer(declined=str(declined)), b""
         except Exception as error:
+            if _may_pass(error):
+                raise Lost(f"this site cannot write: {error}") from error
             log.exception("the client's own code failed")
             where = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
             failed = pb.Failed(
@@ -167,8 +177,16 @@ class Agent:
                 raise Refused(f"The coordinator refuses this client: {reason}.") from None
         wait = self.coins.uniform(self._patience / 2, self._patience)
         self._patience = min(2 * self._patience, self.longest)
-        self.observe(f"not connected: {reason}; the next attempt is in {wait:.1f} s")
+        with suppress(OSError):  # its log is on a disk that is full
+            self.observe(f"not connected: {reason}; the next attempt is in {wait:.1f} s")
         time.sleep(wait)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the disk was full: that is no failure of the client's code, and may be over soon."""
+    if isinstance(error, StoreError):
+        return isinstance(error.__cause__, OperationalError)
+    return isinstance(error, OSError) and error.errno in NO_ROOM
 
 
 def _newest(orders: Iterator[pb.Order]) -> Iterator[pb.Order]:
