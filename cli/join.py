@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
+import sys
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -10,12 +13,12 @@ from typing import Annotated
 import typer
 
 from .failing import failing_as
-from .options import Changes, Format, FormatOption
-from .outcome import UsageError
+from .options import Address, Changes, Format, FormatOption, Insecure
+from .outcome import Interrupted
 
 
 def join(
-    address: Annotated[str, typer.Argument(metavar="HOST:PORT", help="The coordinator.")],
+    address: Address,
     study: Annotated[
         Path,
         typer.Option(
@@ -33,12 +36,7 @@ def join(
     certs: Annotated[
         Path, typer.Option(metavar="FOLDER", help="This site's keys, from `tacit certs`.")
     ] = Path("certs/client"),
-    insecure: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="No TLS: claim to be NAME to a coordinator on 127.0.0.1."
-        ),
-    ] = None,
+    insecure: Insecure = None,
     state: Annotated[
         Path | None,
         typer.Option(
@@ -56,10 +54,13 @@ def join(
     """Take part in a run: dial the coordinator, train when asked, and come back after any loss."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     with failing_as(form):
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdecimal():
-            raise UsageError(f"expected HOST:PORT, such as fl.example.org:8443, got {address!r}.")
-        _join(address, study, changes, data, certs, insecure, state, cap, form)
+        try:
+            _join(address, study, changes, data, certs, insecure, state, cap, form)
+        except KeyboardInterrupt:
+            stopped = Interrupted("interrupted.")
+            again = shlex.join(["tacit", *sys.argv[1:]])
+            stopped.add_note(f"what this site finished is kept; to go on: {again}")
+            raise stopped from None
 
 
 def _join(
@@ -73,6 +74,7 @@ def _join(
     cap: float | None,
     form: Format,
 ) -> None:
+    from ..client.agent import News
     from ..deployment.site import Site
     from ..simulations.config import read_config
     from ..wire.dial import dial, dial_insecurely
@@ -81,15 +83,19 @@ def _join(
     from . import console
 
     if insecure is None:
-        name, connect = Keys(certs).identity().name, partial(dial, address, Keys(certs))
+        name, connect = (
+            Keys(certs).identity().name,
+            partial(dial, address, Keys(certs), Role.CLIENT),
+        )
     else:
         name, connect = insecure, partial(dial_insecurely, address, Role.CLIENT, insecure)
+    connect().close()  # keys that cannot be used are refused before rows are read
 
-    def observe(line: str) -> None:
+    def observe(news: News) -> None:
         if form is Format.JSON:
-            console.emit({"event": "site", "client": name, "text": line})
+            console.emit({"event": news.event, "client": name, "text": news.text, **news.facts})
         else:
-            console.say(f"{name}: {line}")
+            console.say(f"{datetime.now():%H:%M:%S}  {name}: {news.text}")
 
     site = Site(
         config=read_config(study, changes),
@@ -99,5 +105,6 @@ def _join(
         cap=cap,
     )
     with site.locked():
-        site.agent(connect, observe).run()
-    observe("the run is complete")
+        agent = site.agent(connect, observe)
+        observe(News(event="ready", text=f"its rows are ready; dialling {address}"))
+        observe(News(event="over", text=agent.run()))

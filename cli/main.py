@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import Annotated, NoReturn
@@ -16,6 +17,7 @@ from .certs import certs
 from .check import check
 from .init import init
 from .join import join
+from .operate import status, stop, watch
 from .outcome import Code, Outcome, outcome_of
 from .plan import plan
 from .report import report
@@ -24,13 +26,14 @@ from .serve import serve
 from .up import up
 
 EPILOG = (
-    "Exit codes: 0 done; 1 the machine failed, a full disk for example; 2 wrong usage; 3 invalid "
-    "configuration, data or run folder; 4 privacy budget exhausted; 5 clients failed; "
-    "130 interrupted."
+    "Exit codes: 0 done; 1 the machine or the network failed, a full disk for example; 2 wrong usage; "
+    "3 invalid configuration, data, keys or run folder, or refused by a coordinator; 4 privacy "
+    "budget exhausted; 5 clients failed; 130 interrupted or stopped."
 )
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-for command in (init, check, plan, run, report, budget, up, serve, join):
+COMMANDS = (init, check, plan, run, report, budget, up, serve, join, status, watch, stop)
+for command in COMMANDS:
     app.command()(command)
 app.add_typer(audit, name="audit")
 app.add_typer(certs, name="certs")
@@ -38,6 +41,7 @@ app.add_typer(certs, name="certs")
 
 def main() -> None:
     """Runs the command that the arguments name, and exits with what `outcome` says."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it would log is said in words
     try:
         code = app(prog_name="tacit", standalone_mode=False)
     except Exception as error:

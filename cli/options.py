@@ -38,6 +38,18 @@ def _pairs(changes: list[str]) -> list[str]:
     return changes
 
 
+def host_and_port(text: str) -> str:
+    """`text`, if it can be an address to dial or to listen on."""
+    host, _, port = text.rpartition(":")
+    if not host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
+        raise typer.BadParameter(f"expected HOST:PORT, such as fl.example.org:8443, got {text!r}.")
+    return text
+
+
+def _address(text: str | None) -> str | None:
+    return text if text is None else host_and_port(text)
+
+
 ConfigFile = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="The TOML file of a run; `tacit init` writes one.")
 ]
@@ -59,4 +71,22 @@ DeltaOption = Annotated[
 AdjacencyOption = Annotated[
     AdjacencyName | None,
     typer.Option(help="What a neighbour is; by default the first that an accountant knows."),
+]
+Address = Annotated[
+    str, typer.Argument(metavar="HOST:PORT", callback=_address, help="The coordinator.")
+]
+Metrics = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", callback=_address, help="Where Prometheus may scrape."),
+]
+Listen = Annotated[
+    str, typer.Option(metavar="HOST:PORT", callback=_address, help="The address that clients dial.")
+]
+OperatorCerts = Annotated[
+    Path, typer.Option(metavar="FOLDER", help="An operator's keys, from `tacit certs`.")
+]
+OPERATOR = Path("certs/operator")
+Insecure = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="No TLS: claim to be NAME to a coordinator on 127.0.0.1."),
 ]

@@ -63,6 +63,7 @@ def _code(error: BaseException) -> Code | None:
         Stopped,
         StoreError,
         TacitError,
+        Unreachable,
         WorkerLost,
     )
 
@@ -76,6 +77,8 @@ def _code(error: BaseException) -> Code | None:
         case ClientsFailed() | WorkerLost():
             return Code.CLIENTS
         case StoreError(__cause__=OperationalError() | OSError()):  # the disk is full or gone
+            return Code.MACHINE
+        case Unreachable():
             return Code.MACHINE
         case TacitError() | Invalid():
             return Code.INVALID

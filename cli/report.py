@@ -1,7 +1,11 @@
-"""`tacit report`: a run folder in; pages, figures and JSON files out, about results and privacy."""
+"""`tacit report`: a run in; pages, figures and JSON files out, about results and privacy."""
 
 from __future__ import annotations
 
+import io
+import json
+import re
+import zipfile
 from pathlib import Path
 from typing import Annotated
 
@@ -9,19 +13,51 @@ import typer
 
 from . import console
 from .failing import failing_as
-from .options import Format, FormatOption
+from .options import OPERATOR, Format, FormatOption, Insecure, OperatorCerts
+
+REPORT = Path("report")
+"""Where the report of a run elsewhere goes."""
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A run folder.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="A run folder, or HOST:PORT of a coordinator that serves one."
+        ),
+    ],
     form: FormatOption = Format.TEXT,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where to write, in place of FOLDER.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Where to write, in place of FOLDER; of a coordinator's, of report."
+        ),
     ] = None,
+    certs: OperatorCerts = OPERATOR,
+    insecure: Insecure = None,
 ) -> None:
     """Write report.md and privacy.md about a run, finished or not, with their figures and JSON."""
     with failing_as(form):
-        _report(folder, form, out)
+        if not run.exists() and re.fullmatch(r"[^/\\]+:\d+", str(run)):
+            _fetch(str(run), form, out or REPORT, certs, insecure)
+        else:
+            _report(run, form, out)
+
+
+def _fetch(address: str, form: Format, out: Path, certs: Path, insecure: str | None) -> None:
+    """The report as the coordinator writes it."""
+    from ..deployment.operator import Operator
+
+    with Operator.dialled(address, certs, insecure) as operator:
+        archive = zipfile.ZipFile(io.BytesIO(operator.report()))
+    out.mkdir(parents=True, exist_ok=True)
+    for name in archive.namelist():
+        path = out / Path(name).name  # in that folder, whatever the archive says
+        path.write_bytes(archive.read(name))
+        if form is Format.TEXT:
+            console.say(f"wrote {path}")
+    if form is Format.JSON:
+        console.emit(json.loads(archive.read("report.json")))
 
 
 def _report(folder: Path, form: Format, out: Path | None) -> None:

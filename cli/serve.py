@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from .failing import failing_as
-from .options import Changes, Format, FormatOption
-from .outcome import UsageError
+from .options import Changes, Format, FormatOption, Listen, Metrics
 
 
 def serve(
@@ -18,25 +17,24 @@ def serve(
         Path | None, typer.Argument(metavar="STUDY", help="The TOML file of a new run.")
     ] = None,
     changes: Changes = [],  # noqa: B006 - typer reads it, nobody writes to it
-    listen: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="The address that clients dial.")
-    ] = "0.0.0.0:8443",
+    listen: Listen = "0.0.0.0:8443",
     certs: Annotated[
         Path, typer.Option(metavar="FOLDER", help="The coordinator's keys, from `tacit certs`.")
     ] = Path("certs/coordinator"),
     insecure: Annotated[
         bool, typer.Option("--insecure", help="No TLS, names are believed; on 127.0.0.1 only.")
     ] = False,
-    metrics: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Where Prometheus may scrape.")
-    ] = None,
+    metrics: Metrics = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="The run folder. Without it, runs/<STUDY>-<UTC time>."),
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Go on with the run in FOLDER; leave out STUDY."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Go on with the run in FOLDER; with STUDY, begin it there if there is none.",
+        ),
     ] = None,
     form: FormatOption = Format.TEXT,
     quiet: Annotated[bool, typer.Option(help="Show the result only, not the rounds.")] = False,
@@ -70,25 +68,9 @@ def _serve(
     quiet: bool,
 ) -> None:
     from ..deployment.serve import Listening
-    from ..simulations.run_folder import RunFolder
-    from .run import check_usage, default_folder
-    from .running import Attempt, execute
-    from .serving import over_the_network
+    from .running import execute
+    from .serving import attempt_of, over_the_network
 
-    check_usage(config, changes, out, resume)
-    _check_address("--listen", listen)
-    if metrics is not None:
-        _check_address("--metrics", metrics)
-    if config is not None:
-        folder = RunFolder(out or default_folder(config))
-        attempt = Attempt.fresh(config, changes, folder, "tacit serve")
-    else:
-        attempt = Attempt.resumed(RunFolder(resume or Path()), changes, "tacit serve")
+    attempt = attempt_of(config, changes, out, resume)
     listening = Listening(address=listen, certs=certs, metrics=metrics)
     execute(attempt, form, quiet=quiet, train=over_the_network(listening))
-
-
-def _check_address(option: str, address: str) -> None:
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise UsageError(f"{option}: expected HOST:PORT, such as 0.0.0.0:8443, got {address!r}.")

@@ -47,6 +47,7 @@ def _up(config: Path, changes: list[str], out: Path | None, form: Format, *, qui
     listening = Listening(
         address="127.0.0.1:0", certs=authority.issue(Role.COORDINATOR, "coordinator")
     )
+    authority.issue(Role.OPERATOR, "operator")  # `tacit status` and the like may look in
     with Sites(folder.path / "sites", authority, config, tuple(changes)) as sites:
         log = folder.path / "coordinator.log"
 

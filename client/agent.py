@@ -13,7 +13,7 @@ import random
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -22,6 +22,7 @@ from sqlalchemy.exc import OperationalError
 
 from ..wire import federation_pb2 as pb
 from ..wire import federation_pb2_grpc as rpc
+from ..wire.dial import reason_of
 from ..wire.errors import CodecError, Declined, Refused, StoreError
 from ..wire.foreign import shown
 from ..wire.messages import Arrays, Instruction
@@ -49,7 +50,17 @@ FOR_GOOD = {
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
-Observe = Callable[[str], None]
+
+@dataclass(frozen=True, kw_only=True)
+class News:
+    """What whoever looks after a site may want to know: an `event`, the same in words, its facts."""
+
+    event: str
+    text: str
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+Observe = Callable[[News], None]
 Connect = Callable[[], grpc.Channel]
 
 
@@ -81,25 +92,24 @@ class Agent:
     version: str
     outbox: Outbox
     cache: Cache
-    observe: Observe = field(default=lambda line: None, repr=False)
+    observe: Observe = field(default=lambda news: None, repr=False)
     coins: random.Random = field(default_factory=random.SystemRandom, repr=False)
     shortest: float = 0.5
     longest: float = 60.0
     _patience: float = field(default=0.0, init=False)
 
-    def run(self) -> None:
-        """Attends until the run is complete."""
+    def run(self) -> str:
+        """Attends until the run is complete; what the coordinator says of its end."""
         self._patience = self.shortest
         while True:
             try:
                 with self.connect() as channel:
-                    if self._attend(rpc.FederationStub(channel)):
-                        return
+                    return self._attend(rpc.FederationStub(channel))
             except (grpc.RpcError, Lost, OSError, CodecError) as error:
                 self._be_patient(error)
 
-    def _attend(self, stub: rpc.FederationStub) -> bool:
-        """Carries out orders until the run is complete; whether it is."""
+    def _attend(self, stub: rpc.FederationStub) -> str:
+        """Carries out orders until the run is complete."""
         request = pb.Attendance(protocol=PROTOCOL, study=self.fingerprint, version=self.version)
         orders = stub.Attend(request, wait_for_ready=False)
         try:
@@ -107,25 +117,35 @@ class Agent:
                 match order.WhichOneof("order"):
                     case "welcome":
                         self.agreement.meet(order.welcome)
-                        self.observe(f"joined run {shown(order.welcome.run, 8)}")
+                        run, rounds = shown(order.welcome.run, 80), self.agreement.rounds
+                        self._tell("joined", f"joined run {run[:8]} of {rounds} rounds", run=run)
                         self._patience = self.shortest
                     case "instruction":
                         self._carry_out(stub, order.instruction)
                     case "over" if order.over.complete:
-                        return True
+                        return str(order.over.reason)
                     case "over":
                         raise Lost(order.over.reason)
         finally:
             orders.cancel()
-        return False
+        raise Lost("the coordinator hung up")
 
     def _carry_out(self, stub: rpc.FederationStub, order: bytes) -> None:
-        kept = self.outbox.find(digest(order)) or self._answer(stub, order)
-        verdict = _submit(stub, *kept)
+        if (kept := self.outbox.find(digest(order))) is not None:
+            self._tell("kept", "this was finished before the connection was lost; handing it in")
+        answer, contribution = kept or self._answer(stub, order)
+        verdict = _submit(stub, answer, contribution)
         if verdict.status == pb.STATUS_RETRY:
             raise Lost(f"the coordinator could not keep the answer ({verdict.reason})")
-        if verdict.status != pb.STATUS_ACCEPTED:
-            self.observe(f"not counted: {shown(verdict.reason)}")
+        if answer.WhichOneof("answer") != "update":
+            return  # why not has been said
+        if verdict.status == pb.STATUS_ACCEPTED:
+            size = answer.update.contribution.size
+            sent = f", {size:,} bytes" if size else ""
+            self._tell("accepted", f"handed in{sent}; waiting for the others", bytes=size)
+        else:
+            reason = shown(verdict.reason)
+            self._tell("refused", f"does not count: {reason}", reason=reason)
 
     def _answer(self, stub: rpc.FederationStub, order: bytes) -> tuple[pb.Answer, bytes]:
         """The answer to `order` and its contribution, which are kept."""
@@ -134,8 +154,16 @@ class Agent:
         instruction = instruction_of(
             message, self._fetch(stub, message.parameters), self._fetch(stub, message.extras)
         )
-        self.observe(f"round {instruction.round}: {instruction.purpose}")
+        round, purpose = instruction.round, str(instruction.purpose)
+        doing = {"fit": "training", "evaluate": "measuring"}.get(purpose, purpose)
+        where = f"round {round}/{self.agreement.rounds}"
+        self._tell("asked", f"{where}: {doing}", round=round, purpose=purpose)
+        began = time.monotonic()
         answer, contribution = self._attempt(instruction)
+        if answer.WhichOneof("answer") == "update":
+            spent = time.monotonic() - began
+            facts = {"round": round, "purpose": purpose, "seconds": float(f"{spent:.3f}")}
+            self._tell("done", f"{where}: {doing} took {spent:.1f} s", **facts)
         answer.instruction = digest(order)
         if (
             answer.WhichOneof("answer") == "update"
@@ -148,12 +176,14 @@ class Agent:
             self.agreement.check(instruction)
             update = self.answers.answer(instruction)
         except Declined as declined:
-            self.observe(f"declined: {declined}")
+            self._tell("declined", f"declined: {declined}", reason=str(declined))
             return pb.Answer(declined=str(declined)), b""
         except Exception as error:
             if _may_pass(error):
                 raise Lost(f"this site cannot write: {error}") from error
             log.exception("the client's own code failed")
+            kind = type(error).__name__
+            self._tell("failed", f"this site's own code failed: {kind}", error=kind)
             where = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
             failed = pb.Failed(
                 error=f"{type(error).__name__} (see the client's log)", traceback=where
@@ -172,14 +202,18 @@ class Agent:
         """Waits a random while, the longer the more often in a row; or raises what is for good."""
         reason = shown(str(error))
         if isinstance(error, grpc.RpcError):
-            reason = shown(error.details() or str(error.code()))
+            reason = shown(reason_of(error))
             if error.code() in FOR_GOOD:
                 raise Refused(f"The coordinator refuses this client: {reason}.") from None
         wait = self.coins.uniform(self._patience / 2, self._patience)
         self._patience = min(2 * self._patience, self.longest)
+        text = f"not connected: {reason}; the next attempt is in {wait:.1f} s"
         with suppress(OSError):  # its log is on a disk that is full
-            self.observe(f"not connected: {reason}; the next attempt is in {wait:.1f} s")
+            self._tell("lost", text, reason=reason, seconds=float(f"{wait:.1f}"))
         time.sleep(wait)
+
+    def _tell(self, event: str, text: str, **facts: object) -> None:
+        self.observe(News(event=event, text=text, facts=facts))
 
 
 def _may_pass(error: Exception) -> bool:

@@ -18,23 +18,24 @@ from ..server.admission import Admission
 from ..server.control import Control
 from ..server.door import Certified, Claimed, Door
 from ..server.journal import Journal, Metrics
-from ..server.progress import Observe
+from ..server.progress import Committed, Observe, Progress
 from ..server.remote import Patience, Remote
 from ..server.service import Federation
 from ..server.serving import Port, event_loop, serving
 from ..server.store import Store
 from ..simulations.run import Result, run
 from ..simulations.run_folder import RunFolder
-from ..wire.errors import TacitError
+from ..wire.dial import LOOPBACK
+from ..wire.errors import BudgetSpent, TacitError
 from ..wire.keys import Keys
 from ..wire.revocations import Revocations
-from .study import Study, agreed, fingerprint
+from .study import Study, agreed, fingerprint, keep_study
 
 LINGER: Final = 30.0
 """Seconds that a finished run waits for clients which have not heard of its end."""
-LOOPBACK: Final = ("127.0.0.1:", "localhost:", "[::1]:")
 
 Report = Callable[[bool], bytes]
+"""The report as a ZIP archive, or the privacy statement alone as JSON."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +82,15 @@ def serve(
 
     Raises a `TacitError`; `Stopped` if it was asked to stop, after which it can be resumed.
     """
-    reach = partial(_reach, study, folder, listening, listens, report)
-    return run(study, folder, resume=resume, observe=observe, reach=reach)
+    metrics = Metrics.fresh()
+
+    def both(progress: Progress) -> None:
+        if isinstance(progress, Committed):
+            metrics.round.set(progress.round)
+        observe(progress)
+
+    reach = partial(_reach, study, folder, listening, listens, report, metrics)
+    return run(study, folder, resume=resume, observe=both, reach=reach)
 
 
 @contextmanager
@@ -92,10 +100,12 @@ def _reach(
     listening: Listening,
     listens: Callable[[int], None],
     report: Report,
+    metrics: Metrics,
     store: Store,
 ) -> Iterator[Remote]:
-    """The transport to whoever dials in, until the run is over and all have heard of it."""
-    metrics = Metrics.fresh()
+    """The transport to whoever dials in, until the run is at its end and all have heard of it."""
+    keep_study(study, folder)
+    metrics.round.set(len(store.history()))
     journal = Journal(folder.path / "audit.jsonl", metrics)
     with tempfile.TemporaryDirectory(dir=folder.path, prefix=".up") as uploads:
         remote = Remote(
@@ -110,7 +120,11 @@ def _reach(
             start_http_server(*_split(listening.metrics), registry=metrics.registry)
         with serving(remote.loop, port) as number:
             listens(number)
-            yield remote
+            try:
+                yield remote
+            except BudgetSpent as spent:
+                remote.finish(study.clients, LINGER, f"the privacy budget is spent: {spent}")
+                raise
             remote.finish(study.clients, LINGER)
 
 
@@ -122,11 +136,7 @@ def _port(
     store: Store,
     report: Report,
 ) -> Port:
-    def committed() -> int:
-        return len(store.history())
-
     door = listening.door(study, remote.journal)
-    remote.journal.metrics.round.set_function(committed)
     return Port(
         address=listening.address,
         credentials=listening.credentials(),
@@ -144,7 +154,7 @@ def _port(
             clients=tuple(study.clients),
             run=store.run(),
             rounds=study.config.rounds,
-            committed=committed,
+            committed=remote.journal.metrics.committed,
             events=folder.events,
             report=report,
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from .. import __version__
-from ..client.agent import Agent, Connect
+from ..client.agent import Agent, Connect, Observe
 from ..client.agreement import Agreement
 from ..client.memory import Memory
 from ..client.outbox import Cache, Outbox
@@ -45,7 +45,7 @@ class Site:
     task: Task | None = None
     dataset: Dataset | None = None
 
-    def agent(self, connect: Connect, observe: Callable[[str], None]) -> Agent:
+    def agent(self, connect: Connect, observe: Observe = lambda news: None) -> Agent:
         """The agent that answers for this site, through channels that `connect` opens.
 
         Raises `ConfigError` or `DataError` if its rows and the study do not go together.

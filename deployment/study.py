@@ -12,14 +12,18 @@ import numpy as np
 
 from ..client.data import Data
 from ..server.coordinator import POOLED
-from ..simulations.config import Config, ConfigError
+from ..simulations.config import RUN, SHARED, Config, ConfigError, read_config
 from ..simulations.dataset import Dataset
 from ..simulations.description import Description, Holdings, describe
 from ..simulations.partition import Natural
+from ..simulations.run_folder import RunFolder
 from ..simulations.setup import Setup, prepare
+from ..wire.durable import write_durably
 
 OWN: dict[str, Any] = {"run": True, "data": {"path": True}}
 """What is nobody else's business: where a party computes, and where its rows are."""
+FILE = "study.toml"
+"""In the run folder: the study as it was written, and not as the run resolved it."""
 FEW = 4
 """Rows that stand in for those which a coordinator has not."""
 
@@ -27,6 +31,8 @@ FEW = 4
 def agreed(config: Config) -> dict[str, Any]:
     """Everything in `config` on which the parties must agree, as JSON values."""
     found: dict[str, Any] = json.loads(config.model_dump_json(exclude=OWN))
+    if config.budget is not None and config.budget.ledger not in (SHARED, RUN):
+        found["budget"]["ledger"] = "a file"  # which one is the coordinator's business
     return found
 
 
@@ -57,10 +63,22 @@ class Study(Setup):
         return replace(known, official=0, clients=dict.fromkeys(known.clients, nothing))
 
 
-def prepare_study(config: Config) -> Study:
+def keep_study(study: Study, folder: RunFolder) -> None:
+    """Keeps in `folder` what was agreed when the run began there."""
+    if not (folder.path / FILE).exists():
+        write_durably(folder.path / FILE, study.agreed.to_toml().encode())
+
+
+def kept_study(folder: RunFolder) -> Config | None:
+    """What was agreed when the run in `folder` began; None if none did."""
+    return read_config(folder.path / FILE) if (folder.path / FILE).exists() else None
+
+
+def prepare_study(config: Config, agreed: Config | None = None) -> Study:
     """The study that `config` describes, checked as far as one can without the clients' rows.
 
-    Raises `ConfigError` or `DataError`.
+    `agreed` is what the parties have; it differs from `config` in what a run resolves when it begins,
+    such as the noise that fits a budget. Raises `ConfigError` or `DataError`.
     """
     check(config)
     setup = prepare(config, dataset=_stand_in(config) if config.deployment.shape else None)
@@ -72,7 +90,7 @@ def prepare_study(config: Config) -> Study:
             "list out to have all clients of the partition."
         )
     return Study(
-        agreed=config,
+        agreed=agreed or config,
         config=setup.config,
         population=setup.population,
         task=setup.task,

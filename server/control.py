@@ -9,9 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import grpc
+
 from ..wire import federation_pb2 as pb
 from ..wire import federation_pb2_grpc as rpc
+from ..wire.errors import TacitError
 from ..wire.identity import Role
+from ..wire.messages import Purpose
 from ..wire.protocol import chunks
 from .door import UNKNOWN, Context, Door, refuse
 from .remote import Remote
@@ -25,7 +29,10 @@ class Control(rpc.ControlServicer):
     """Says how the run is, stops it, and hands out its report.
 
     `committed` says which round is the last that is, `events` is the log of the run, and `report` makes
-    the page, or with True the privacy statement as JSON.
+    its report as a ZIP archive, or with True the privacy statement alone, as JSON.
+
+    Guarantees:
+      - Whoever watches is told of everything, the end of the run included, before the server stops.
     """
 
     remote: Remote
@@ -42,6 +49,7 @@ class Control(rpc.ControlServicer):
         """See the protocol."""
         await self.door.admit(context, Role.OPERATOR)
         remote = self.remote
+        exchange = remote.exchange
         return pb.RunStatus(
             run=self.run,
             round=self.committed(),
@@ -51,6 +59,8 @@ class Control(rpc.ControlServicer):
             late=remote.journal.metrics.count("late"),
             refused=remote.journal.metrics.count("refused"),
             seconds=time.monotonic() - self.began,
+            open=exchange.instruction.round if exchange else 0,
+            left=exchange.left() if exchange else 0.0,
         )
 
     async def Watch(  # noqa: N802
@@ -58,14 +68,18 @@ class Control(rpc.ControlServicer):
     ) -> AsyncIterator[pb.Event]:
         """See the protocol."""
         operator = await self.door.admit(context, Role.OPERATOR)
-        seen = 0
+        seen = position = 0
         while True:
             if reason := self.door.objection(operator):
                 await refuse(context, self.remote.journal, operator.name, UNKNOWN, reason)
-            lines = await asyncio.to_thread(_whole_lines, self.events)
-            for line in lines[max(seen, request.after) :]:
-                yield pb.Event(json=line)
-            seen = max(seen, len(lines))
+            over = self.remote.over
+            lines, position = await asyncio.to_thread(_whole_lines, self.events, position)
+            for line in lines:
+                seen += 1
+                if seen > request.after:
+                    yield pb.Event(json=line)
+            if over:
+                return
             await asyncio.sleep(LOOK)
 
     async def Stop(self, request: pb.StopRequest, context: Context) -> pb.Stopping:  # noqa: N802
@@ -73,14 +87,20 @@ class Control(rpc.ControlServicer):
         operator = await self.door.admit(context, Role.OPERATOR)
         self.remote.stop(now=request.now)
         self.remote.journal.note("stopped", operator.name, now=request.now)
-        return pb.Stopping(round=self.committed())
+        exchange = self.remote.exchange
+        ends = exchange is not None and exchange.instruction.purpose is Purpose.FIT
+        return pb.Stopping(round=self.committed() + (ends and not request.now))
 
     async def Report(  # noqa: N802
         self, request: pb.ReportRequest, context: Context
     ) -> AsyncIterator[pb.Chunk]:
         """See the protocol."""
         await self.door.admit(context, Role.OPERATOR)
-        for data in chunks(await asyncio.to_thread(self.report, request.json)):
+        try:
+            found = await asyncio.to_thread(self.report, request.json)
+        except TacitError as error:  # accountants that disagree, for example
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, " ".join(str(error).split()))
+        for data in chunks(found):
             yield pb.Chunk(data=data)
 
     def _client(self, name: str) -> pb.ClientStatus:
@@ -93,7 +113,12 @@ class Control(rpc.ControlServicer):
         )
 
 
-def _whole_lines(path: Path) -> list[str]:
-    """The lines of `path` that are complete: the last may be under way."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return text[: text.rfind("\n") + 1].splitlines()
+def _whole_lines(path: Path, position: int) -> tuple[list[str], int]:
+    """The lines of `path` from byte `position` on that are complete, and where the next one begins."""
+    if not path.exists():
+        return [], position
+    with path.open("rb") as file:
+        file.seek(position)
+        data = file.read()
+    whole = data[: data.rfind(b"\n") + 1]
+    return whole.decode(errors="replace").splitlines(), position + len(whole)

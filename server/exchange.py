@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,7 +23,8 @@ from .upload import Upload
 class Exchange:
     """Open from the moment it is sent out until `close`; answers are folded one at a time, by a thread.
 
-    `most` is the size of a contribution; `folder` is where uploads go.
+    `most` is the size of a contribution; `folder` is where uploads go; `until` is the deadline, by
+    `time.monotonic`, once there is one.
 
     Guarantees:
       - Every member ends in exactly one of the fold's receipts, refusals and failures.
@@ -41,6 +43,7 @@ class Exchange:
     uploads: dict[str, Upload] = field(default_factory=dict, repr=False)
     closed: bool = False
     broken: Exception | None = None
+    until: float | None = None
     complete: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     folding: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1), repr=False)
 
@@ -48,6 +51,10 @@ class Exchange:
     def id(self) -> bytes:
         """What answers call it."""
         return digest(self.order)
+
+    def left(self) -> float:
+        """Seconds until the deadline; 0 while there is none yet, for too few are connected."""
+        return max(0.0, self.until - time.monotonic()) if self.until is not None else 0.0
 
     def waits_for(self, client: str) -> bool:
         """Whether the answer of `client` is still to come."""

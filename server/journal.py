@@ -49,6 +49,10 @@ class Metrics:
         """How often `event` happened."""
         return int(self.registry.get_sample_value("tacit_events_total", {"event": event}) or 0)
 
+    def committed(self) -> int:
+        """The last committed round."""
+        return int(self.registry.get_sample_value("tacit_round") or 0)
+
 
 @dataclass(frozen=True)
 class Journal:

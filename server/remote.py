@@ -62,6 +62,8 @@ class Remote:
     complete: bool = False
     told: set[str] = field(default_factory=set)
     stopping: bool = False
+    over: bool = False
+    reason: str = "the run is complete"
     _gathering: asyncio.Task[Fold] | None = None
 
     def __post_init__(self) -> None:
@@ -93,7 +95,7 @@ class Remote:
         """What the run is doing, in a word."""
         if self.exchange is not None:
             return str(self.exchange.instruction.purpose)
-        return "stopping" if self.stopping else "over" if self.complete else "between rounds"
+        return "over" if self.complete else "stopping" if self.stopping else "between rounds"
 
     def state_of(self, client: str) -> str:
         """What `client` is doing, in a word."""
@@ -108,13 +110,15 @@ class Remote:
 
     def tell_over(self) -> None:
         """Tells every client that is here that there is nothing more to do."""
-        reason = "the run is complete" if self.complete else "the coordinator stops for now"
-        over = pb.Over(reason=reason, complete=self.complete)
-        self.seats.send(list(self.seats.taken), pb.Order(over=over))
+        self.over = True
+        self.seats.send(list(self.seats.taken), self._over())
 
-    def finish(self, clients: Collection[str], linger: float) -> None:
-        """Tells `clients` that the run is complete; those who are away may come for `linger` seconds."""
-        self.complete = True
+    def finish(self, clients: Collection[str], linger: float, reason: str = "") -> None:
+        """Tells `clients` that the run is at its end; those who are away may come for `linger` seconds.
+
+        `reason` is why, if it did not reach its last round.
+        """
+        self.complete, self.reason = True, reason or self.reason
         self.loop.call_soon_threadsafe(self.tell_over)
         until = time.monotonic() + linger
         while time.monotonic() < until and not self.told >= set(clients):
@@ -123,11 +127,15 @@ class Remote:
     def order_for(self, client: str) -> pb.Order | None:
         """What `client` has to do now, if anything."""
         if self.complete:
-            return pb.Order(over=pb.Over(reason="the run is complete", complete=True))
+            return self._over()
         exchange = self.exchange
         if exchange is None or not exchange.waits_for(client):
             return None
         return pb.Order(instruction=exchange.order)
+
+    def _over(self) -> pb.Order:
+        reason = self.reason if self.complete else "the coordinator stops for now"
+        return pb.Order(over=pb.Over(reason=reason, complete=self.complete))
 
     async def _gather(self, instruction: Instruction, members: Sequence[str]) -> Fold:
         self._gathering = asyncio.current_task()
@@ -162,6 +170,7 @@ class Remote:
         present = asyncio.ensure_future(self._present(exchange))
         try:
             await asyncio.wait({complete, present}, return_when=asyncio.FIRST_COMPLETED)
+            exchange.until = time.monotonic() + self.patience.deadline
             await asyncio.wait({complete}, timeout=self.patience.deadline)
         finally:
             complete.cancel()

@@ -147,9 +147,11 @@ def run(
                 coordinator = _coordinator(setup, folder, store, ledger, carrier, observe)
                 state = _until_spent(coordinator, setup, folder)
                 baselines = _baselines(setup, folder, carrier)
-            folder.save_model(state.parameters)
-            folder.log("finished", round=state.round, parameters=parameter_digest(state.parameters))
-            _seal(config, folder, store)
+                # before clients hear that the run is over
+                folder.save_model(state.parameters)
+                digest = parameter_digest(state.parameters)
+                folder.log("finished", round=state.round, parameters=digest)
+                _seal(config, folder, store)
             return Result(
                 config=config,
                 parameters=dict(state.parameters),  # the folder may be a temporary one

@@ -4,15 +4,13 @@ TacitError
 ├── CodecError        bytes that are not the arrays they should be
 ├── ClientsFailed     clients raised or were all refused; what was done before is kept
 ├── WorkerLost        a worker process died
-├── Refused           a coordinator will not have this client, now or later
-├── Disagreement      a coordinator runs another study than the client agreed to
-├── Stopped           someone asked the run to stop; it can be resumed
 ├── StoreError        a run folder or a ledger that is damaged, locked, or another run's
 ├── BudgetSpent       the privacy budget allows no further release; what was paid for is kept
 ├── Declined          a client will not do what it is asked; its reason reveals nothing private
 ├── CertificateError  keys or certificates that cannot be used, or issued, as asked
 ├── Unidentified      a certificate that does not say who its holder is
-├── Refused           a coordinator will not have this client, now or later
+├── Unreachable       a coordinator that does not answer, or breaks off; it may tomorrow
+├── Refused           a coordinator will not have this peer, now or later
 ├── Disagreement      a coordinator runs another study than the client agreed to
 ├── Stopped           someone asked the run to stop; it can be resumed
 ├── Unaccountable     no accountant can say what this would reveal (privacy/)
@@ -40,8 +38,12 @@ class WorkerLost(TacitError):
     """A worker process ended without answering."""
 
 
+class Unreachable(TacitError):
+    """The coordinator does not answer, or the connection to it broke off."""
+
+
 class Refused(TacitError):
-    """The coordinator refuses this client for good."""
+    """The coordinator refuses this client or operator for good."""
 
 
 class Disagreement(TacitError):

@@ -175,7 +175,7 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class RunStatus(_message.Message):
-    __slots__ = ("run", "round", "rounds", "phase", "clients", "late", "refused", "seconds")
+    __slots__ = ("run", "round", "rounds", "phase", "clients", "late", "refused", "seconds", "open", "left")
     RUN_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     ROUNDS_FIELD_NUMBER: _ClassVar[int]
@@ -184,6 +184,8 @@ class RunStatus(_message.Message):
     LATE_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
     run: str
     round: int
     rounds: int
@@ -192,7 +194,9 @@ class RunStatus(_message.Message):
     late: int
     refused: int
     seconds: float
-    def __init__(self, run: _Optional[str] = ..., round: _Optional[int] = ..., rounds: _Optional[int] = ..., phase: _Optional[str] = ..., clients: _Optional[_Iterable[_Union[ClientStatus, _Mapping]]] = ..., late: _Optional[int] = ..., refused: _Optional[int] = ..., seconds: _Optional[float] = ...) -> None: ...
+    open: int
+    left: float
+    def __init__(self, run: _Optional[str] = ..., round: _Optional[int] = ..., rounds: _Optional[int] = ..., phase: _Optional[str] = ..., clients: _Optional[_Iterable[_Union[ClientStatus, _Mapping]]] = ..., late: _Optional[int] = ..., refused: _Optional[int] = ..., seconds: _Optional[float] = ..., open: _Optional[int] = ..., left: _Optional[float] = ...) -> None: ...
 
 class ClientStatus(_message.Message):
     __slots__ = ("name", "connected", "state", "seconds")

@@ -249,7 +249,7 @@ class ControlServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Report(self, request, context):
-        """The run's report: a page, and the privacy statement as JSON.
+        """The run's report: the files that `tacit report` writes, as a ZIP archive.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

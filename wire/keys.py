@@ -57,10 +57,13 @@ class Keys:
             [(pems.key, pems.certificate)], root_certificates=pems.ca, require_client_auth=True
         )
 
-    def channel_credentials(self) -> grpc.ChannelCredentials:
-        """What a client or an operator dials with. The coordinator must be the host that was dialled."""
+    def channel_credentials(self, *roles: Role) -> grpc.ChannelCredentials:
+        """What a client or an operator dials with. The coordinator must be the host that was dialled.
+
+        Only the holder of one of `roles` may, if any are named.
+        """
         pems = self._read()
-        self._expect(pems, Role.CLIENT, Role.OPERATOR)
+        self._expect(pems, *(roles or (Role.CLIENT, Role.OPERATOR)))
         return grpc.ssl_channel_credentials(pems.ca, pems.key, pems.certificate)
 
     def _read(self) -> Pems:
@@ -88,8 +91,8 @@ class Keys:
         identity = identity_of(pems.certificate)
         if identity.role not in roles:
             raise CertificateError(
-                f"{self.folder} holds the keys of {identity}, where those of a "
-                f"{' or '.join(roles)} are needed; name another folder."
+                f"{self.folder} holds the keys of {identity}, where the role "
+                f"{' or '.join(roles)} is needed; name another folder."
             )
 
 

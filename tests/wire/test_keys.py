@@ -154,9 +154,7 @@ def test_a_coordinator_cannot_call(authority: Authority, serve: Serve) -> None:
     coordinator = authority.folder_of("coordinator")
     port = serve(Keys(coordinator).server_credentials())
     refused(port, dialling(coordinator))
-    with pytest.raises(
-        CertificateError, match="coordinator 'coordinator', where those of a client"
-    ):
+    with pytest.raises(CertificateError, match="coordinator 'coordinator', where the role client"):
         Keys(coordinator).channel_credentials()
 
 
@@ -166,7 +164,7 @@ def test_only_a_coordinator_is_taken_for_one(authority: Authority, serve: Serve,
     port = serve(serving(folder))
     mine = Keys(authority.folder_of("St. Mary's")).channel_credentials()
     refused(port, mine, "localhost")
-    with pytest.raises(CertificateError, match="where those of a coordinator are needed"):
+    with pytest.raises(CertificateError, match="where the role coordinator is needed"):
         Keys(folder).server_credentials()
 
 

@@ -75,6 +75,8 @@ RELEASED = {
     "RunStatus.late": (6, 4, 1),
     "RunStatus.refused": (7, 4, 1),
     "RunStatus.seconds": (8, 1, 1),
+    "RunStatus.open": (9, 13, 1),
+    "RunStatus.left": (10, 1, 1),
     "ClientStatus.name": (1, 9, 1),
     "ClientStatus.connected": (2, 8, 1),
     "ClientStatus.state": (3, 9, 1),
