@@ -220,7 +220,7 @@ def _as_planned(found: Charges) -> Assumption:
 
 def _accounting(unit: Unit, found: Charges, counts: dict[Event, int]) -> Iterator[Assumption]:
     budget = found.config.budget_of(unit)
-    units = _clients(found) if unit is Unit.CLIENT else min(found.rows.values(), default=0)
+    units = _clients(found) if unit is Unit.CLIENT else min(found.row_counts, default=0)
     of = "clients" if unit is Unit.CLIENT else "rows of the smallest client"
     small = units > 0 and budget.delta < 1 / units
     yield Assumption(

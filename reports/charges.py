@@ -62,6 +62,11 @@ class Charges:
         return [c.round for c in self.committed if c.ledger not in known]
 
     @property
+    def row_counts(self) -> list[int]:
+        """How many rows clients train on, where that is known: a coordinator is not told."""
+        return [rows for rows in self.rows.values() if rows]
+
+    @property
     def head(self) -> str:
         """The hash that stands for the whole ledger."""
         return self.entries[-1].hash if self.entries else GENESIS

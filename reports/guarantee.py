@@ -102,8 +102,12 @@ def of_a_client(config: Config, clients: int, rounds: int) -> dict[Event, int]:
 
 
 def of_an_example(config: Config, client: str, rows: int, rounds: int) -> dict[Event, int]:
-    """What `rounds` rounds, in all of which `client` takes part, reveal about one of its rows."""
-    if config.dpsgd is None:
+    """What `rounds` rounds, in all of which `client` takes part, reveal about one of its rows.
+
+    Without `rows` it is not known how often a row was drawn: a coordinator has none, and only the
+    client's own ledger says what its rows have paid.
+    """
+    if config.dpsgd is None or not rows:
         return {NonPrivate(): rounds}
     event = config.dpsgd.for_client(client).event(rows, config.train.batch_size)
     return {event: rounds * config.train.steps_of(rows=rows)}

@@ -149,7 +149,7 @@ def _unit(records: Records, found: Charges) -> Table:
     """E."""
     config, clients = records.config, len(found.rows)
     separation = config.sampler.sampling(clients).separation if clients else 1
-    rows = list(found.rows.values())
+    rows = found.row_counts
     return {
         "units": [
             {"unit": str(unit), "adjacency": str(config.budget_of(unit).adjacency)}

@@ -40,7 +40,7 @@ def sampling(found: Charges, unit: Unit) -> Table:
 def units_of(found: Charges, unit: Unit) -> int:
     """n: clients, or the rows of the smallest client."""
     if unit is Unit.EXAMPLE:
-        return min(found.rows.values(), default=0)
+        return min(found.row_counts, default=0)
     return len(found.rows) or max((c.cohort for c in found.committed), default=0)
 
 
@@ -76,7 +76,7 @@ def _of_gradients(found: Charges) -> Table:
         return absent("there is no [dpsgd]")
     given = terms.noise_multiplier
     z = sorted(given.values()) if isinstance(given, dict) else [given]
-    denominators = [min(config.train.batch_size, rows) for rows in found.rows.values()]
+    denominators = [min(config.train.batch_size, rows) for rows in found.row_counts]
     return {
         "name": "Gaussian (DP-SGD)",
         "clip": terms.clip,
@@ -130,12 +130,12 @@ def _cohorts(found: Charges) -> Table:
 
 def _batches(found: Charges) -> Table:
     training = found.config.train
-    rates = [min(1.0, training.batch_size / rows) for rows in found.rows.values()]
+    rates = [min(1.0, training.batch_size / rows) for rows in found.row_counts]
     return {
         "requested": "poisson",
         "executed": "poisson",
         "rate": _least_and_most(rates),
-        "population": _least_and_most(list(found.rows.values())),
+        "population": _least_and_most(found.row_counts),
         "population_source": "each client's train rows: population.json",
         "population_verified": "by the digest of rows and owners, when a run is resumed",
         "cohort_minimum": absent("there is none: a batch may be empty, and releases noise then"),
