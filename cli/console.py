@@ -37,6 +37,11 @@ def is_helper() -> bool:
     return under_torchrun() and os.environ.get("RANK") != "0"
 
 
+def hush_grpc() -> None:
+    """To be called before gRPC is imported: what it would log of a failed call, we say in words."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+
 def say(text: str) -> None:
     """One line on stdout, as it is: not wrapped, no markup."""
     out().print(text, markup=False, soft_wrap=True)

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from . import console
 from .failing import failing_as
 from .options import Address, Changes, Format, FormatOption, Insecure
 from .outcome import Interrupted
@@ -74,13 +75,13 @@ def _join(
     cap: float | None,
     form: Format,
 ) -> None:
+    console.hush_grpc()
     from ..client.agent import News
     from ..deployment.site import Site
     from ..simulations.config import read_config
     from ..wire.dial import dial, dial_insecurely
     from ..wire.identity import Role
     from ..wire.keys import Keys
-    from . import console
 
     if insecure is None:
         name, connect = (

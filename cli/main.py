@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from typing import Annotated, NoReturn
@@ -41,7 +40,6 @@ app.add_typer(certs, name="certs")
 
 def main() -> None:
     """Runs the command that the arguments name, and exits with what `outcome` says."""
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it would log is said in words
     try:
         code = app(prog_name="tacit", standalone_mode=False)
     except Exception as error:

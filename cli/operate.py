@@ -19,6 +19,7 @@ def status(
 ) -> None:
     """Say how a run is: its round, and who is connected and doing what."""
     with failing_as(form):
+        console.hush_grpc()
         from ..deployment.operator import Operator
         from .watching import as_object, show_status
 
@@ -38,6 +39,7 @@ def watch(
 ) -> None:
     """Say what happened in a run and what happens, until its coordinator ends."""
     with failing_as(form):
+        console.hush_grpc()
         from ..deployment.operator import Operator
         from .watching import END, event_of, line_of
 
@@ -64,6 +66,7 @@ def stop(
 ) -> None:
     """End a coordinator after the round that is open. Its run can be resumed; its clients wait."""
     with failing_as(form):
+        console.hush_grpc()
         from ..deployment.operator import Operator
 
         with Operator.dialled(address, certs, insecure) as operator:

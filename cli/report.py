@@ -46,6 +46,7 @@ def report(
 
 def _fetch(address: str, form: Format, out: Path, certs: Path, insecure: str | None) -> None:
     """The report as the coordinator writes it."""
+    console.hush_grpc()
     from ..deployment.operator import Operator
 
     with Operator.dialled(address, certs, insecure) as operator:

@@ -33,10 +33,12 @@ workers = 0
 
 FORKS = """
 import json, os, resource, sys, traceback
+os.environ["GRPC_VERBOSITY"] = "NONE"  # as the commands that dial do before they import it
 import sklearn.datasets, torch._dynamo
 import dp_accounting.pld, opacus.accountants
 import tacit.cli.audit_ledger, tacit.cli.findings, tacit.cli.forecast, tacit.cli.running
-import tacit.cli.spent
+import tacit.cli.serving, tacit.cli.spent, tacit.cli.watching
+import tacit.deployment.operator, tacit.deployment.site
 from tacit.cli.main import main
 
 def child(order):
@@ -55,12 +57,15 @@ def child(order):
         return 1
 
 for line in sys.stdin:
-    if not (process := os.fork()):
-        code = child(json.loads(line))
+    order = json.loads(line)
+    if not (process := order.get("reap") or os.fork()):
+        code = child(order)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
+    if order.get("wait", True):
+        process = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    print(process, flush=True)
 """
 
 
