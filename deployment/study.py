@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..client.data import Data
+from ..client.task import Task
 from ..server.coordinator import POOLED
 from ..simulations.config import RUN, SHARED, Config, ConfigError, read_config
 from ..simulations.dataset import Dataset
@@ -74,14 +75,18 @@ def kept_study(folder: RunFolder) -> Config | None:
     return read_config(folder.path / FILE) if (folder.path / FILE).exists() else None
 
 
-def prepare_study(config: Config, agreed: Config | None = None) -> Study:
+def prepare_study(
+    config: Config, agreed: Config | None = None, *, task: Task | None = None
+) -> Study:
     """The study that `config` describes, checked as far as one can without the clients' rows.
 
     `agreed` is what the parties have; it differs from `config` in what a run resolves when it begins,
-    such as the noise that fits a budget. Raises `ConfigError` or `DataError`.
+    such as the noise that fits a budget. `task` goes before the one that `config` names.
+
+    Raises `ConfigError` or `DataError`.
     """
     check(config)
-    setup = prepare(config, dataset=_stand_in(config) if config.deployment.shape else None)
+    setup = prepare(config, task, _stand_in(config) if config.deployment.shape else None)
     named, found = set(config.deployment.clients), setup.population.clients.keys()
     if named and named != found:
         odd = sorted(named ^ found)[0]
