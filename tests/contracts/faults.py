@@ -18,6 +18,7 @@ from tacit.client.agent import Lost, _submit
 from tacit.wire import federation_pb2 as pb
 from tacit.wire import federation_pb2_grpc as rpc
 from tacit.wire.dial import dial
+from tacit.wire.identity import Role
 from tacit.wire.keys import Keys
 
 if TYPE_CHECKING:
@@ -110,7 +111,10 @@ async def _replay(stage: Stage, chance: Random) -> None:
 def _hand_in(stage: Stage, name: str, answers: list[tuple[pb.Answer, bytes]]) -> list[int]:
     """What the coordinator says to `answers`, where it says anything."""
     keys = Keys(stage.scene.certs(name))
-    with dial(f"127.0.0.1:{stage.scene.port}", keys) as channel, ThreadPoolExecutor(8) as calls:
+    with (
+        dial(f"127.0.0.1:{stage.scene.port}", keys, Role.CLIENT) as channel,
+        ThreadPoolExecutor(8) as calls,
+    ):
         stub = rpc.FederationStub(channel)
 
         def submit(answer: tuple[pb.Answer, bytes]) -> int | None:
