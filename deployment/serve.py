@@ -77,9 +77,11 @@ def serve(
     observe: Observe = lambda progress: None,
     listens: Callable[[int], None] = lambda port: None,
     report: Report = lambda wants_json: b"",
+    linger: float = LINGER,
 ) -> Result:
     """Runs `study` in `folder` over the network; `listens` is told the port when it does.
 
+    When it is over, clients that have not heard of it may come for `linger` seconds.
     Raises a `TacitError`; `Stopped` if it was asked to stop, after which it can be resumed.
     """
     metrics = Metrics.fresh()
@@ -89,7 +91,7 @@ def serve(
             metrics.round.set(progress.round)
         observe(progress)
 
-    reach = partial(_reach, study, folder, listening, listens, report, metrics)
+    reach = partial(_reach, study, folder, listening, listens, report, metrics, linger)
     return run(study, folder, resume=resume, observe=both, reach=reach)
 
 
@@ -101,6 +103,7 @@ def _reach(
     listens: Callable[[int], None],
     report: Report,
     metrics: Metrics,
+    linger: float,
     store: Store,
 ) -> Iterator[Remote]:
     """The transport to whoever dials in, until the run is at its end and all have heard of it."""
@@ -123,9 +126,9 @@ def _reach(
             try:
                 yield remote
             except BudgetSpent as spent:
-                remote.finish(study.clients, LINGER, f"the privacy budget is spent: {spent}")
+                remote.finish(study.clients, linger, f"the privacy budget is spent: {spent}")
                 raise
-            remote.finish(study.clients, LINGER)
+            remote.finish(study.clients, linger)
 
 
 def _port(

@@ -56,10 +56,10 @@ async def _freeze(stage: Stage, party: Party, chance: Random) -> None:
 
 async def _fill_disk(stage: Stage, party: Party, chance: Random) -> None:
     """No file grows beyond a size; the system says so as if the disk were full."""
-    size = chance.choice((0, 0, 512, 100_000))
+    size = chance.choice((0, int(10 ** chance.uniform(2.5, 6.5))))
     process = party.process
     party.limit(size)
-    await asyncio.sleep(chance.uniform(0.2, 1.0))
+    await asyncio.sleep(chance.uniform(0.2, 2.0))
     if party.process is process:
         party.limit(resource.RLIM_INFINITY)
 

@@ -37,6 +37,8 @@ CONTEXT.set_forkserver_preload(
 COMPLETE, FAILED, INTERRUPTED = 0, 3, 4
 """How a party ends by itself."""
 KEEPALIVE = {"grpc.keepalive_time_ms": 1000, "grpc.http2.ping_timeout_ms": 1500}
+LINGER = 2.0
+"""Seconds: clients that were told before their coordinator was killed do not come again."""
 RUN = "f" * 32
 """The name of every run here: noise depends on it, and so that of a simulation is the same."""
 
@@ -63,7 +65,7 @@ def coordinate(scene: Scene) -> None:
     _name(scene.run.path)
     listening = Listening(address=f"127.0.0.1:{scene.port}", certs=scene.certs("coordinator"))
     study = prepare_study(scene.config)
-    serve(study, scene.run, listening, resume=scene.run.config.exists())
+    serve(study, scene.run, listening, resume=scene.run.config.exists(), linger=LINGER)
 
 
 def take_part(scene: Scene, name: str) -> None:
