@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NoReturn
 
 import grpc
@@ -47,8 +48,7 @@ class Federation(rpc.FederationServicer):
         """See the protocol."""
         identity = await self.door.admit(context, Role.CLIENT)
         async with self._turn(identity.name, context):
-            welcome = pb.Welcome(protocol=PROTOCOL, run=self.run, study=self.study)
-            yield pb.Order(welcome=welcome)
+            yield self._welcome
             if reason := self._disagreement(request):
                 await self._refuse(
                     context, identity.name, grpc.StatusCode.FAILED_PRECONDITION, reason
@@ -83,6 +83,11 @@ class Federation(rpc.FederationServicer):
                 if reason := self.door.objection(seat.identity):
                     seat.take_away(UNKNOWN, reason)
             await asyncio.sleep(LOOK)
+
+    @cached_property
+    def _welcome(self) -> pb.Order:
+        """One for all: a stream holds on to what it sent last."""
+        return pb.Order(welcome=pb.Welcome(protocol=PROTOCOL, run=self.run, study=self.study))
 
     def _disagreement(self, request: pb.Attendance) -> str | None:
         if request.protocol != PROTOCOL:
