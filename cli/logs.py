@@ -33,12 +33,14 @@ def logging_to(path: Path | None) -> Iterator[None]:
     """Writes what the server has to say to `path`, or to stderr: there, refusals only on a terminal."""
     handler = logging.StreamHandler(sys.stderr) if path is None else logging.FileHandler(path)
     handler.setFormatter(JsonLines())
-    logger = logging.getLogger("tacit.server")
-    logger.addHandler(handler)
-    logger.setLevel(logging.WARNING if path is None and sys.stderr.isatty() else logging.INFO)
-    logger.propagate = False
+    loggers = [logging.getLogger(name) for name in ("tacit.server", "grpc")]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.WARNING if path is None and sys.stderr.isatty() else logging.INFO)
+        logger.propagate = False
     try:
         yield
     finally:
-        logger.removeHandler(handler)
+        for logger in loggers:
+            logger.removeHandler(handler)
         handler.close()
