@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +31,12 @@ OPTIONS: Final = [
     ("grpc.max_receive_message_length", MESSAGE),
     ("grpc.max_metadata_size", 8192),
     ("grpc.max_concurrent_streams", 16),
+    # Whoever is silent loses its connection: in the handshake, between calls, and at the latest when it
+    # is old. Honest clients dial again, and go on where they were.
     ("grpc.server_handshake_timeout_ms", 10_000),
+    ("grpc.max_connection_idle_ms", 300_000),
+    ("grpc.max_connection_age_ms", 3_600_000),
+    ("grpc.max_connection_age_grace_ms", 600_000),
     ("grpc.so_reuseport", 0),
     ("grpc.enable_channelz", 0),
     ("grpc.max_channel_trace_event_memory_per_node", 0),
@@ -90,7 +96,8 @@ def serving(loop: asyncio.AbstractEventLoop, port: Port) -> Iterator[int]:
 
 
 async def _start(port: Port) -> tuple[grpc.aio.Server, int]:
-    server = grpc.aio.server(options=OPTIONS)
+    most = ("grpc.max_allowed_incoming_connections", _open_files() // 2)  # the run needs some too
+    server = grpc.aio.server(options=[*OPTIONS, most])
     rpc.add_FederationServicer_to_server(port.federation, server)
     rpc.add_ControlServicer_to_server(port.control, server)
     health_pb2_grpc.add_HealthServicer_to_server(await _health(), server)
@@ -106,6 +113,15 @@ async def _start(port: Port) -> tuple[grpc.aio.Server, int]:
         ) from error
     await server.start()
     return server, number
+
+
+def _open_files() -> int:
+    """How many this process may have open at once."""
+    if os.name != "posix":
+        return 2048
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 async def _health() -> health.HealthServicer:
