@@ -49,38 +49,38 @@ def expired(authority: Authority, role: Role, name: str) -> Path:
     """A party whose certificate was good until yesterday."""
     now = datetime.now(UTC)
     pair = make_leaf(root_of(authority), role, name, now - 9 * DAY, now - DAY, LOCAL)
-    return _hand(authority, "expired", pair)
+    return hand(authority, "expired", pair)
 
 
 def early(authority: Authority, role: Role, name: str) -> Path:
     """A party whose certificate is good from tomorrow on."""
     now = datetime.now(UTC)
     pair = make_leaf(root_of(authority), role, name, now + DAY, now + 9 * DAY, LOCAL)
-    return _hand(authority, "early", pair)
+    return hand(authority, "early", pair)
 
 
 def stranger(authority: Authority, role: Role, name: str) -> Path:
     """A party with the same role and name, by another authority."""
     now = datetime.now(UTC)
     pair = make_leaf(make_root(now, now + DAY), role, name, now, now + DAY, LOCAL)
-    return _hand(authority, "stranger", pair)
+    return hand(authority, "stranger", pair)
 
 
 def elsewhere(authority: Authority, *hosts: str) -> Path:
     """A coordinator of this authority that is reached at `hosts` and nowhere else."""
     now = datetime.now(UTC)
     pair = make_leaf(root_of(authority), Role.COORDINATOR, "elsewhere", now, now + DAY, hosts)
-    return _hand(authority, "elsewhere", pair)
+    return hand(authority, "elsewhere", pair)
 
 
 def self_signed(authority: Authority, uri: str) -> Path:
     """A party that vouches for itself."""
-    return _hand(authority, "self-signed", make_odd(None, [x509.UniformResourceIdentifier(uri)]))
+    return hand(authority, "self-signed", make_odd(None, [x509.UniformResourceIdentifier(uri)]))
 
 
 def odd(authority: Authority, *names: x509.GeneralName) -> Path:
     """A party of this authority whose certificate holds `names`, whatever they are."""
-    return _hand(authority, "odd", make_odd(root_of(authority), names))
+    return hand(authority, "odd", make_odd(root_of(authority), names))
 
 
 def make_odd(issuer: Pair | None, names: Sequence[x509.GeneralName]) -> Pair:
@@ -119,7 +119,7 @@ def _pems(folder: Path) -> tuple[bytes, bytes, bytes]:
     return ca.read_bytes(), certificate.read_bytes(), key.read_bytes()
 
 
-def _hand(authority: Authority, folder: str, pair: Pair) -> Path:
+def hand(authority: Authority, folder: str, pair: Pair) -> Path:
     """The party's folder; it trusts our authority, as an attacker would."""
     own = authority.folder / folder
     own.mkdir(exist_ok=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 from tacit.client.agent import Agent
@@ -14,14 +16,16 @@ from tacit.client.agreement import Agreement
 from tacit.client.outbox import Cache, Outbox
 from tacit.server.admission import Admission
 from tacit.server.control import Control
-from tacit.server.door import Claimed
+from tacit.server.door import Certified, Claimed, Door
 from tacit.server.journal import Journal, Metrics
 from tacit.server.remote import Patience, Remote
 from tacit.server.service import Federation
 from tacit.server.serving import Port, event_loop, serving
 from tacit.wire import Instruction, Update
-from tacit.wire.dial import dial_insecurely
+from tacit.wire.dial import dial, dial_insecurely
 from tacit.wire.identity import Role
+from tacit.wire.keys import Keys
+from tacit.wire.revocations import Revocations
 from tacit.wire.transport import Answers
 
 SHORT = Patience(deadline=60.0)
@@ -43,10 +47,23 @@ class Network:
     port: int
     folder: Path
     over: threading.Event
+    certs: Path | None = None
 
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    def channel(self, name: str) -> grpc.Channel:
+        """How the client `name` dials: with its certificate, if there are any."""
+        if self.certs is None:
+            return dial_insecurely(self.address, Role.CLIENT, name)
+        return dial(self.address, Keys(self.certs / name), Role.CLIENT)
+
+    def audit(self) -> list[dict[str, Any]]:
+        """What was noted at the door."""
+        return [
+            json.loads(line) for line in (self.folder / "audit.jsonl").read_text().split("\n")[:-1]
+        ]
 
 
 @contextmanager
@@ -55,18 +72,19 @@ def network(
     clients: Collection[str],
     folder: Path,
     patience: Patience = SHORT,
+    certs: Path | None = None,
     port: int = 0,
 ) -> Iterator[Network]:
-    """A server without TLS, for tests that are not about who may come in."""
+    """A server with mutual TLS and the `coordinator` of `certs`; without any, names are believed."""
     folder.mkdir(parents=True, exist_ok=True)
     journal = Journal(folder / "audit.jsonl", Metrics.fresh())
-    door = Claimed(clients=frozenset(clients), journal=journal)
+    door, credentials = _door(frozenset(clients), journal, certs)
     remote = Remote(
         loop=event_loop(), admission=admission, patience=patience, folder=folder, journal=journal
     )
     offered = Port(
         address=f"127.0.0.1:{port}",
-        credentials=None,
+        credentials=credentials,
         federation=Federation(
             remote=remote, door=door, journal=journal, run="r", study=STUDY, fingerprint="f"
         ),
@@ -84,25 +102,37 @@ def network(
     over = threading.Event()
     try:
         with serving(remote.loop, offered) as number:
-            yield Network(remote, number, folder, over)
+            yield Network(remote, number, folder, over, certs)
             remote.complete = not remote.stopping  # agents end with a run that is complete
     finally:
         over.set()
+
+
+def _door(
+    clients: frozenset[str], journal: Journal, certs: Path | None
+) -> tuple[Door, grpc.ServerCredentials | None]:
+    if certs is None:
+        return Claimed(clients=clients, journal=journal), None
+    own = certs / "coordinator"
+    door = Certified(clients=clients, revocations=Revocations(own), journal=journal)
+    return door, Keys(own).server_credentials()
 
 
 class NobodyThere(Exception):
     """The test is over."""
 
 
-def agent(
-    name: str, answers: Answers, address: str, folder: Path, over: threading.Event | None = None
-) -> Agent:
-    """An agent that gives up connecting once `over` is set: it must not meet a later test's server."""
+def agent(name: str, answers: Answers, network: Network, *, stubborn: bool = False) -> Agent:
+    """An agent that gives up when the server has gone, so that it meets no later test's server.
+
+    If it is `stubborn`, it waits for the next one there, as agents do.
+    """
+    folder = network.folder / "sites"
 
     def connect() -> grpc.Channel:
-        if over is not None and over.is_set():
+        if network.over.is_set() and not stubborn:
             raise NobodyThere
-        return dial_insecurely(address, Role.CLIENT, name)
+        return network.channel(name)
 
     return Agent(
         connect=connect,
@@ -143,6 +173,6 @@ def attend(name: str, answers: Answers, network: Network) -> None:
 
     def run() -> None:
         with suppress(NobodyThere):
-            agent(name, answers, network.address, network.folder / "sites", network.over).run()
+            agent(name, answers, network).run()
 
     threading.Thread(target=run, name=name, daemon=True).start()

@@ -140,7 +140,7 @@ def test_an_answer_outlives_its_coordinator_and_is_not_computed_twice(tmp_path: 
     client = Obliging()
     with network(ADMISSION, ["a"], tmp_path) as net, ThreadPoolExecutor(1) as pool:
         port = net.port
-        work = agent("a", client, net.address, tmp_path / "sites").run
+        work = agent("a", client, net, stubborn=True).run
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
         gathering = pool.submit(net.remote.gather, ASKED, ["a"])
