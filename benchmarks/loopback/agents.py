@@ -13,6 +13,7 @@ from tacit.client.agreement import Agreement
 from tacit.client.outbox import Cache, Outbox
 from tacit.wire import Arrays, Instruction, Purpose, Update
 from tacit.wire.dial import dial
+from tacit.wire.identity import Role
 from tacit.wire.keys import Keys
 
 from loopback.plan import FINGERPRINT, STUDY, model
@@ -57,7 +58,7 @@ def _agent(name: str, keys: Path, folder: Path, port: int, own: Arrays) -> Agent
         study=STUDY, seed=0, rounds=10**6, settings={}, terms=frozenset(), model=own
     )
     return Agent(
-        connect=lambda: dial(f"localhost:{port}", Keys(keys)),
+        connect=lambda: dial(f"localhost:{port}", Keys(keys), Role.CLIENT),
         answers=Still(name, own),
         agreement=agreement,
         fingerprint=FINGERPRINT,

@@ -28,17 +28,16 @@ STREAMS = 128
 @contextmanager
 def listening(plan: Plan, store: Store) -> Iterator[tuple[Remote, int]]:
     """The transport to whoever dials in, and the port."""
-    with event_loop() as loop:
-        journal = Journal(plan.folder / "audit.jsonl", Metrics.fresh())
-        remote = Remote(
-            loop=loop,
-            admission=Admission(strategy=FedAvg(), mechanism=Mean()),
-            patience=Patience(deadline=1800.0),
-            folder=plan.folder,
-            journal=journal,
-        )
-        with serving(loop, _port(plan, store, remote, journal)) as number:
-            yield remote, number
+    journal = Journal(plan.folder / "audit.jsonl", Metrics.fresh())
+    remote = Remote(
+        loop=event_loop(),
+        admission=Admission(strategy=FedAvg(), mechanism=Mean()),
+        patience=Patience(deadline=1800.0),
+        folder=plan.folder,
+        journal=journal,
+    )
+    with serving(remote.loop, _port(plan, store, remote, journal)) as number:
+        yield remote, number
 
 
 def _port(plan: Plan, store: Store, remote: Remote, journal: Journal) -> Port:
