@@ -34,6 +34,7 @@ _metadata = sql.MetaData()
 _rounds = sql.Table(
     "rounds",
     _metadata,
+    sql.Column("run", sql.String(32), primary_key=True),
     sql.Column("round", sql.Integer, primary_key=True, autoincrement=False),
     sql.Column("parameters", sql.String(64)),
     sql.Column("memory", sql.String(64)),
@@ -53,8 +54,8 @@ _run = sql.Table(
 class Store:
     """The durable side of one run, in `folder`. `close` it when done.
 
-    With `database`, a `postgresql://` URL, the rows are there and the states in `folder`. A database,
-    or a schema of one, holds one run, and the folder knows which.
+    With `database`, a `postgresql://` URL, the rows are there and the states in `folder`. A database
+    may hold many runs, and the folder knows which is its own.
 
     Guarantees:
       - `latest` is the state of the last `commit` that returned, or of one that was under way when
@@ -64,8 +65,8 @@ class Store:
         which noise could be drawn again or taken off. Blocks that the file system has freed are not
         overwritten.
 
-    Raises `StoreError` if the folder or the database holds something else or another run, the disk is
-    full, or the server cannot be reached.
+    Raises `StoreError` if the folder or the database holds something else, the run is not in it, the
+    disk is full, or the server cannot be reached.
     """
 
     def __init__(self, folder: Path, database: str | None = None) -> None:
@@ -81,37 +82,40 @@ class Store:
                 self._bond = self._bind()
             elif self._database.is_new and self._has_states():
                 raise StoreError(f"{self._database.name} is missing or empty; restore it.")
+            self._name = self._bond.run if self._bond else self._named()
         except BaseException:
             self.close()
             raise
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Within it no other process can be within it, on any machine: for who runs the rounds.
+        """Within it no other process can be within that of this run: for who runs the rounds.
 
         Raises `StoreError` if one is, here or from a transaction that had to connect again.
         """
-        with self._database.locked():
+        with self._database.locked(self._name):
             yield
 
     def run(self) -> str:
         """The name of this run, which no other run has."""
-        return self._identity()[0]
+        return self._name
 
     def secret(self) -> Secret:
         """The secret of this run: as confidential as its sums. Once it is sealed, one that nobody has."""
-        found = self._identity()[1]
+        found = self._key()
         return Secret(found) if found else Secret.fresh()
 
     def is_sealed(self) -> bool:
         """Whether the run is over, so that no round may follow."""
-        return not self._identity()[1]
+        return not self._key()
 
     def seal(self) -> None:
         """Forgets the secret, and the memory of every state: the run is over."""
         with self._database.transaction() as connection:
-            connection.execute(_run.update().values(secret=b""))
-            connection.execute(_rounds.update().values(memory=self._put({})))
+            connection.execute(_run.update().where(self._this_run).values(secret=b""))
+            connection.execute(
+                _rounds.update().where(self._its_rounds).values(memory=self._put({}))
+            )
         if self._bond:
             self._bond = replace(self._bond, half=b"")
             self._bond.write(self._bond_path)
@@ -123,12 +127,12 @@ class Store:
 
         Raises `StoreError` if the round is committed already.
         """
-        this = _rounds.c.round == round
+        this = self._its_rounds & (_rounds.c.round == round)
         with self._database.transaction() as connection:
             connection.execute(_rounds.delete().where(this, _rounds.c.committed.is_(None)))
             if connection.execute(sql.select(_rounds.c.round).where(this)).first():
                 raise StoreError(f"Round {round} is committed already; it cannot begin again.")
-            connection.execute(_rounds.insert().values(round=round))
+            connection.execute(_rounds.insert().values(run=self._name, round=round))
 
     def commit(self, state: ServerState, record: Committed) -> ServerState:
         """Makes `state` the latest, and what happened in its round a part of the history.
@@ -140,13 +144,15 @@ class Store:
             memory |= named(name, arrays)
         digests = self._put(state.parameters), self._put(memory)
         row = {
+            "run": self._name,
             "round": state.round,
             "parameters": digests[0],
             "memory": digests[1],
             "committed": json.dumps(asdict(record)),
         }
         with self._database.transaction() as connection:
-            connection.execute(_rounds.delete().where(_rounds.c.round == state.round))
+            this = self._its_rounds & (_rounds.c.round == state.round)
+            connection.execute(_rounds.delete().where(this))
             connection.execute(_rounds.insert().values(**row))
         self._sweep()
         return _state(state.round, *(Stored(self.object(digest)) for digest in digests))
@@ -156,13 +162,13 @@ class Store:
         with self._database.transaction() as connection:
             connection.execute(
                 _rounds.update()
-                .where(_rounds.c.round == evaluated.round)
+                .where(self._its_rounds, _rounds.c.round == evaluated.round)
                 .values(evaluated=json.dumps(asdict(evaluated)))
             )
 
     def latest(self) -> ServerState | None:
         """The state of the last committed round; None before the first commit."""
-        query = sql.select(_rounds).where(_rounds.c.committed.is_not(None))
+        query = sql.select(_rounds).where(self._its_rounds, _rounds.c.committed.is_not(None))
         with self._database.transaction() as connection:
             row = connection.execute(query.order_by(_rounds.c.round.desc()).limit(1)).first()
         if row is None:
@@ -176,7 +182,7 @@ class Store:
     def history(self) -> list[tuple[Committed, Evaluated | None]]:
         """What happened in each committed round after the initial one, in order."""
         query = sql.select(_rounds.c.committed, _rounds.c.evaluated)
-        query = query.where(_rounds.c.committed.is_not(None), _rounds.c.round > 0)
+        query = query.where(self._its_rounds, _rounds.c.committed.is_not(None), _rounds.c.round > 0)
         with self._database.transaction() as connection:
             rows = connection.execute(query.order_by(_rounds.c.round)).all()
         try:
@@ -192,7 +198,8 @@ class Store:
 
     def is_measured(self, round: int) -> bool:
         """Whether the evaluation of `round` is part of the history."""
-        query = sql.select(_rounds.c.evaluated).where(_rounds.c.round == round)
+        this = self._its_rounds & (_rounds.c.round == round)
+        query = sql.select(_rounds.c.evaluated).where(this)
         with self._database.transaction() as connection:
             return connection.execute(query).scalar() is not None
 
@@ -200,37 +207,46 @@ class Store:
         """Lets go of the database."""
         self._database.close()
 
-    def _identity(self) -> tuple[str, bytes]:
-        """The name and the secret, made when they are first asked for."""
+    @property
+    def _this_run(self) -> sql.ColumnElement[bool]:
+        return _run.c.name == self._name
+
+    @property
+    def _its_rounds(self) -> sql.ColumnElement[bool]:
+        return _rounds.c.run == self._name
+
+    def _key(self) -> bytes:
+        """The secret; nothing once it is forgotten."""
         with self._database.transaction() as connection:
-            found = connection.execute(sql.select(_run)).first()
-            if found is None:
-                own = {"name": secrets.token_hex(16), "secret": Secret.fresh().key}
-                connection.execute(_run.insert().values(**own))
-                found = connection.execute(sql.select(_run)).one()
-        secret = bytes(found.secret)
-        return found.name, self._bond.join(secret) if self._bond else secret
+            query = sql.select(_run.c.secret).where(self._this_run)
+            found = connection.execute(query).scalar()
+        if found is None:
+            raise self._lost()
+        return self._bond.join(bytes(found)) if self._bond else bytes(found)
+
+    def _named(self) -> str:
+        """The name of the only run in a file, which gets it when it is first opened."""
+        with self._database.transaction() as connection:
+            name = connection.execute(sql.select(_run.c.name)).scalar()
+            return str(name) if name else _add(connection, secrets.token_hex(16))
 
     def _bind(self) -> Bond:
-        """Makes the folder that of the run in the database, or of a new one; the file goes first."""
+        """What ties the folder to its run in the database, or to a new one; the file goes first."""
         with self._database.transaction() as connection:
-            found = connection.execute(sql.select(_run)).first()
-            if found is None and self._has_states():
-                raise StoreError(
-                    f"{self._database.name} has lost the run of {self.folder}; restore it."
-                )
-            if found is None:
-                bond = self._bond or Bond.fresh()
+            bond = Bond.read(self._bond_path) or Bond.fresh()
+            query = sql.select(_run.c.name).where(_run.c.name == bond.run)
+            if connection.execute(query).first() is None:
+                if self._has_states():
+                    raise self._lost()
                 bond.write(self._bond_path)
-                own = {"name": bond.run, "secret": Secret.fresh().key}
-                connection.execute(_run.insert().values(**own))
-                return bond
-        if self._bond is None or self._bond.run != found.name:
-            raise StoreError(
-                f"{self._database.name} holds another run than {self.folder}: name the folder of "
-                "that run, or an empty database or schema."
-            )
-        return self._bond
+                _add(connection, bond.run)
+        return bond
+
+    def _lost(self) -> StoreError:
+        return StoreError(
+            f"{self._database.name} does not hold the run of {self.folder}: name the database that "
+            "does, or restore it."
+        )
 
     @property
     def _bond_path(self) -> Path:
@@ -265,7 +281,8 @@ class Store:
     def _sweep(self) -> None:
         """Forgets the files of all but the last two committed rounds."""
         query = sql.select(_rounds.c.parameters, _rounds.c.memory)
-        query = query.where(_rounds.c.committed.is_not(None)).order_by(_rounds.c.round.desc())
+        query = query.where(self._its_rounds, _rounds.c.committed.is_not(None))
+        query = query.order_by(_rounds.c.round.desc())
         with self._database.transaction() as connection:
             keep = {digest for row in connection.execute(query.limit(2)) for digest in row}
         for path in (self.folder / "objects").iterdir():
@@ -278,3 +295,9 @@ def _state(round: int, parameters: Arrays, memory: Arrays) -> ServerState:
     return ServerState(
         round=round, parameters=parameters, memory={name: part(name, memory) for name in names}
     )
+
+
+def _add(connection: sql.Connection, name: str) -> str:
+    """A new run of that name."""
+    connection.execute(_run.insert().values(name=name, secret=Secret.fresh().key))
+    return name

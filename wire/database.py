@@ -65,13 +65,15 @@ class Database:
         self._place.forget(self._engine)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Within it nobody else can be within it. The lock goes when the process does.
+    def locked(self, what: str = "all") -> Iterator[None]:
+        """Within it nobody else can be within that of `what`, or in a file within that of anything.
+
+        The lock goes when the process does.
 
         Raises `StoreError` if somebody is. If a server was lost on the way, so was the lock: then the
         next transaction gets it again, or raises.
         """
-        with self._place.locked(self._engine):
+        with self._place.locked(self._engine, what):
             with self.transaction():
                 pass  # what connects takes the lock
             yield

@@ -82,7 +82,7 @@ class SQLite:
             )
 
     @contextmanager
-    def locked(self, engine: sql.Engine) -> Iterator[None]:
+    def locked(self, engine: sql.Engine, what: str) -> Iterator[None]:
         """By a lock on a file beside it."""
         lock = FileLock(f"{self.name}.lock")
         try:
@@ -119,7 +119,7 @@ class PostgreSQL:
         self._url = _parsed(url)
         self.name = _shown(self._url)
         self._tables = " ".join(sorted(metadata.tables))
-        self._holding = False
+        self._holding = ""
 
     def engine(self) -> sql.Engine:
         """A connection that broke is replaced between two transactions, and never within one."""
@@ -179,20 +179,20 @@ class PostgreSQL:
         """A server keeps logs and backups of its own: see `run.key`, without which they say nothing."""
 
     @contextmanager
-    def locked(self, engine: sql.Engine) -> Iterator[None]:
+    def locked(self, engine: sql.Engine, what: str) -> Iterator[None]:
         """By an advisory lock, which every connection that is made within it takes first."""
-        self._holding = True
+        self._holding = what
         engine.dispose()
         try:
             yield
         finally:
-            self._holding = False
+            self._holding = ""
             engine.dispose()
 
     def _lock(self, connection: psycopg.Connection[Any]) -> None:
         deadline = time.monotonic() + NOTICING
         query = f"SELECT pg_try_advisory_lock{self.LOCK}"
-        while connection.execute(query, [self._number("run")]).fetchall() == [(False,)]:
+        while connection.execute(query, [self._number(self._holding)]).fetchall() == [(False,)]:
             if time.monotonic() > deadline:
                 raise _taken(self.name)
             time.sleep(0.1)

@@ -49,13 +49,22 @@ def test_a_run_goes_on_though_the_server_restarts_in_every_round(
         assert [entry.round for entry in ledger.verify()] == [1, 2, 3]
 
 
-def test_the_database_of_another_run_is_refused(
+def test_a_database_holds_many_runs_that_know_nothing_of_each_other(
     store: Store, database: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(StoreError, match="holds another run than") as error:
-        Store(tmp_path / "new", database)
-    assert not names_password(error)
-    assert not (tmp_path / "new" / "run.key").exists()
+    with closing(Store(tmp_path / "other", database)) as other, store.locked(), other.locked():
+        for number in range(2):
+            store.commit(state(number), record(number))
+        other.begin(1)
+        assert other.latest() is None
+        other.commit(state(0), record(0))
+        other.seal()
+        assert [committed for committed, _ in store.history()] == [record(1)]
+        assert not store.is_sealed()
+        latest = store.latest()
+        assert latest is not None
+        assert latest.memory
+        assert store.run() != other.run()
 
 
 def test_a_folder_is_not_used_with_an_empty_database_once_it_has_states(
@@ -64,7 +73,7 @@ def test_a_folder_is_not_used_with_an_empty_database_once_it_has_states(
     store.commit(state(0), record(0))
     name = server.new()
     for _ in range(2):
-        with pytest.raises(StoreError, match="has lost the run"):
+        with pytest.raises(StoreError, match="does not hold the run of"):
             Store(store.folder, server.url(name))
     server.drop(name)
 
