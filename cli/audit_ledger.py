@@ -11,11 +11,12 @@ from ..privacy.accounting import Verdict
 from ..privacy.budget import Adjacency, Unit
 from ..privacy.ledger import GENESIS, Entry
 from ..reports.guarantee import number
-from ..reports.ledgers import about, counts_of, read_whole
+from ..reports.ledgers import about, counts_of, is_there, read_whole
 from ..reports.numbers import Reading, reading
 from ..reports.records import read
-from ..simulations.custody import ledger_path
+from ..simulations.rows import database_of, ledger_of
 from ..simulations.run_folder import RunFolder
+from ..wire.database import Where, name_of
 from ..wire.errors import StoreError
 from . import console
 from .options import AdjacencyName, Format
@@ -44,13 +45,14 @@ def audit_ledger(
 ) -> None:
     """Shows what is found. Raises `StoreError` if anything is missing or altered."""
     ledger, kept = _named(path)
-    if not ledger.is_file():
-        raise StoreError(f"{ledger}: there is no ledger.")
+    name = name_of(ledger)
+    if not is_there(ledger):
+        raise StoreError(f"{name}: there is no ledger.")
     entries = read_whole(ledger)
     wanted = Adjacency(adjacency.value) if adjacency else None
     found = list(audited(entries, delta, wanted))
-    _show(ledger, entries, found, form)
-    _check_heads(ledger, entries, head, kept)
+    _show(name, entries, found, form)
+    _check_heads(name, entries, head, kept)
     if form is Format.TEXT:
         for text in _confirmed(head, kept):
             console.say(text)
@@ -92,17 +94,18 @@ def _read(
     return one, found
 
 
-def _named(path: Path) -> tuple[Path, dict[int, str]]:
+def _named(path: Path) -> tuple[Where, dict[int, str]]:
     """The ledger, and the head after each committed round if `path` is a run folder."""
     if not path.is_dir():
         return path, {}
-    records = read(RunFolder(path))
+    folder = RunFolder(path)
+    records = read(folder)
     heads = {committed.round: committed.ledger for committed, _ in records.history}
-    return ledger_path(records.config, RunFolder(path)), heads
+    return ledger_of(records.config, folder, database_of(folder)), heads
 
 
 def _check_heads(
-    ledger: Path, entries: Sequence[Entry], head: str | None, kept: dict[int, str]
+    ledger: str, entries: Sequence[Entry], head: str | None, kept: dict[int, str]
 ) -> None:
     known = {GENESIS, *(entry.hash for entry in entries)}
     if head is not None and head not in known:
@@ -125,11 +128,11 @@ def _confirmed(head: str | None, kept: dict[int, str]) -> Iterator[str]:
         yield f"ok: all {len(kept)} committed rounds are in it."
 
 
-def _show(ledger: Path, entries: Sequence[Entry], found: Sequence[Audited], form: Format) -> None:
+def _show(ledger: str, entries: Sequence[Entry], found: Sequence[Audited], form: Format) -> None:
     last = entries[-1].hash if entries else GENESIS
     if form is Format.JSON:
         rows = [{**asdict(row), **_numbers(row)} for row in found]
-        facts = {"ledger": str(ledger), "entries": len(entries), "head": last}
+        facts = {"ledger": ledger, "entries": len(entries), "head": last}
         console.emit({**facts, "chain": "whole", "populations": rows})
         return
     console.say(f"{ledger}: {len(entries):,} entries")

@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ..reports.charges import charges
-from ..reports.guarantee import INSECURE
+from ..reports.guarantee import INSECURE, UNSEEN
 from ..reports.numbers import of
+from ..reports.privacy_how import absent
 from ..reports.records import Records
 from ..reports.summary import Summary
 from ..reports.tables import models, number
@@ -39,7 +40,11 @@ def as_event(records: Records, summary: Summary) -> dict[str, object]:
     """The result as an object; `report.json` has every client and every round."""
     numbers = {name: value for name, value in asdict(summary).items() if name not in LEFT_OUT}
     bounds = [
-        {"unit": bound.unit, "epsilon": of(bound.epsilon, ""), "delta": bound.budget.delta}
+        {
+            "unit": bound.unit,
+            "epsilon": absent(UNSEEN) if bound.unseen else of(bound.epsilon, ""),
+            "delta": bound.budget.delta,
+        }
         for bound in charges(records).bounds()
     ]
     facts = {"stopped": records.stopped, "privacy": bounds}

@@ -12,7 +12,10 @@ from ..deployment.serve import Listening, serve
 from ..deployment.study import FILE, Study, fingerprint, kept_study, prepare_study
 from ..reports.write import PRIVACY_TABLE, write_report
 from ..simulations.config import Config, read_config
+from ..simulations.custody import is_shared
+from ..simulations.rows import database_for
 from ..simulations.run_folder import RunFolder
+from ..wire.database import name_of
 from ..wire.errors import StoreError
 from . import console
 from .display import choose
@@ -69,6 +72,10 @@ def over_the_network(
                 console.say(f"listening on {host}:{port}; waiting for {len(study.clients)} clients")
             listens(study, port)
 
+        database = database_for(attempt.folder)
+        if database is not None and form is Format.TEXT and not quiet:
+            what = "rows and ledger" if is_shared(attempt.config) else "rows"
+            console.say(f"{what} in {name_of(database)}")
         with patience():
             study = prepare_study(attempt.config, kept_study(attempt.folder))
         introduce(attempt, study, form, quiet=quiet)
@@ -82,6 +89,7 @@ def over_the_network(
                 observe=display.observe,
                 listens=said,
                 report=lambda wants_json: report(attempt.folder, wants_json),
+                database=database,
             )
 
     return train

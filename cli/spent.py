@@ -14,18 +14,21 @@ from ..privacy.event import Event, Unaccountable
 from ..privacy.ledger import Entry
 from ..reports.charges import of_each_client
 from ..reports.guarantee import (
+    UNSEEN,
     cycle,
     is_noised,
     number,
     of_an_example,
     rounds_left,
 )
-from ..reports.ledgers import about, client_ledgers, counts_of, read_whole
+from ..reports.ledgers import about, client_ledgers, counts_of, is_there, read_whole
 from ..reports.records import read
 from ..simulations.config import Config, read_config
-from ..simulations.custody import clients_folder, lasting_ledger, ledger_path, shared_ledger
+from ..simulations.custody import clients_folder, lasting_ledger, shared_ledger
+from ..simulations.rows import database_of, ledger_of
 from ..simulations.run_folder import RunFolder
 from ..simulations.setup import prepare
+from ..wire.database import Where, name_of
 from ..wire.errors import StoreError
 from . import console
 from .options import Format
@@ -34,25 +37,38 @@ from .result import side_by_side
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """Whose budget: a configuration, its ledger unless each run has one, each client's train rows."""
+    """Whose budget: a configuration, its ledger unless each run has one, each client's train rows.
+
+    There are `clients`, whose rows are not known if they are those of a deployment.
+    """
 
     config: Config
-    ledger: Path | None
+    ledger: Where | None
+    clients: int
     rows: Mapping[str, int] = field(repr=False)
+
+    @property
+    def unseen(self) -> bool:
+        """Whether each site has a ledger of its own about its rows, and none is here."""
+        return self.config.dpsgd is not None and self.clients > 0 and not self.rows
 
     @classmethod
     def about(cls, source: Path, ledger: Path | None) -> Self:
         """What the TOML file or the run folder `source` says."""
         if source.is_dir():
-            records = read(RunFolder(source))
-            holders = records.population.clients if records.population else {}
-            rows = {name: own.train for name, own in holders.items()}
-            kept = ledger or ledger_path(records.config, RunFolder(source))
-            return cls(config=records.config, ledger=kept, rows=rows)
+            folder = RunFolder(source)
+            records = read(folder)
+            return cls(
+                config=records.config,
+                ledger=ledger or ledger_of(records.config, folder, database_of(folder)),
+                clients=len(records.population.clients) if records.population else 0,
+                rows=records.train_rows,
+            )
         setup = prepare(read_config(source))
         splits = setup.population.clients
         rows = {name: split.train.stop - split.train.start for name, split in splits.items()}
-        return cls(config=setup.config, ledger=ledger or lasting_ledger(setup.config), rows=rows)
+        kept = ledger or lasting_ledger(setup.config)
+        return cls(config=setup.config, ledger=kept, clients=len(rows), rows=rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,21 +98,29 @@ def show_spent(
     form: Format,
 ) -> None:
     """Shows it; nothing is created. Raises `StoreError` for a client that has no ledger."""
+    where: Where | None
+    unseen = False
     if source is not None:
         asked = Asked.about(source, ledger)
-        path, rows = asked.ledger, list(_of_config(asked, population, client))
+        where, unseen = asked.ledger, asked.unseen
+        rows = list(_of_config(asked, population, client))
     else:
-        path = ledger or shared_ledger()
+        where = path = ledger or shared_ledger()
         rows = list(_of_ledger(path, population, client))
+    name = None if where is None else name_of(where)
     if client is not None and not rows:
-        beside = f" beside {path}" if path else ""
-        raise StoreError(f"{client!r} keeps no ledger{beside}: it was never charged.")
-    if form is Format.JSON:
-        console.emit(
-            {"ledger": str(path) if path else None, "spent": [asdict(row) for row in rows]}
+        beside = f" beside {name}" if name else ""
+        raise StoreError(
+            f"The ledger of {client!r} is {UNSEEN}: ask that site for `tacit budget`."
+            if unseen
+            else f"{client!r} keeps no ledger{beside}: it was never charged."
         )
+    if form is Format.JSON:
+        console.emit({"ledger": name, "spent": [asdict(row) for row in rows]})
         return
-    console.say(_where(path))
+    console.say(_where(where))
+    if unseen:
+        console.say(f"The ledgers about single rows are {UNSEEN}.")
     for meaning in sorted({_meaning(row) for row in rows}):
         console.say(f"\nε {meaning}, as the filter counts it")
         head = ("population", "unit", "releases", "ε spent", "ε left", "rounds left")
@@ -114,7 +138,7 @@ def _of_config(asked: Asked, population: str | None, client: str | None) -> Iter
         budget = config.budget_of(Unit.CLIENT)
         own = about(read_whole(asked.ledger) if asked.ledger else [], name, Unit.CLIENT)
         noised = is_noised(config, Unit.CLIENT)
-        releases = cycle(config, max(len(asked.rows), 1)) if noised else []
+        releases = cycle(config, max(asked.clients, 1)) if noised else []
         yield _spent(name, Unit.CLIENT, own, budget, releases, 1)
     if config.dpsgd is None:
         return
@@ -175,12 +199,12 @@ def _spent(
     )
 
 
-def _where(path: Path | None) -> str:
-    if path is None:
+def _where(ledger: Where | None) -> str:
+    if ledger is None:
         return "Every run has a ledger of its own: in a new one nothing is spent."
-    if not path.is_file():
-        return f"{path}: there is no ledger yet, so nothing is spent."
-    return f"ledger {path}"
+    if not is_there(ledger):
+        return f"{name_of(ledger)}: there is no ledger yet, so nothing is spent."
+    return f"ledger {name_of(ledger)}"
 
 
 def _meaning(row: Spent) -> str:

@@ -78,10 +78,12 @@ def serve(
     listens: Callable[[int], None] = lambda port: None,
     report: Report = lambda wants_json: b"",
     linger: float = LINGER,
+    database: str | None = None,
 ) -> Result:
     """Runs `study` in `folder` over the network; `listens` is told the port when it does.
 
-    When it is over, clients that have not heard of it may come for `linger` seconds.
+    When it is over, clients that have not heard of it may come for `linger` seconds. `database` is the
+    URL of a PostgreSQL database for its rows and a shared ledger.
     Raises a `TacitError`; `Stopped` if it was asked to stop, after which it can be resumed.
     """
     metrics = Metrics.fresh()
@@ -92,7 +94,7 @@ def serve(
         observe(progress)
 
     reach = partial(_reach, study, folder, listening, listens, report, metrics, linger)
-    return run(study, folder, resume=resume, observe=both, reach=reach)
+    return run(study, folder, resume=resume, observe=both, reach=reach, database=database)
 
 
 @contextmanager

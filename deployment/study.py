@@ -15,7 +15,7 @@ from ..client.task import Task
 from ..server.coordinator import POOLED
 from ..simulations.config import RUN, SHARED, Config, ConfigError, read_config
 from ..simulations.dataset import Dataset
-from ..simulations.description import Description, Holdings, describe
+from ..simulations.description import Description, describe
 from ..simulations.partition import Natural
 from ..simulations.run_folder import RunFolder
 from ..simulations.setup import Setup, prepare
@@ -59,9 +59,8 @@ class Study(Setup):
     @cached_property
     def description(self) -> Description:
         """The population as far as it is known: nobody's rows are."""
-        nothing = Holdings(train=0, held_out=0, classes=0)
         known = describe(self.population)
-        return replace(known, official=0, clients=dict.fromkeys(known.clients, nothing))
+        return replace(known, official=0, groups={}, clients=dict.fromkeys(known.clients))
 
 
 def keep_study(study: Study, folder: RunFolder) -> None:

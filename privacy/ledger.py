@@ -16,7 +16,7 @@ from typing import Final
 
 import sqlalchemy as sql
 
-from ..wire.database import Database
+from ..wire.database import Database, Where
 from ..wire.errors import BudgetSpent, StoreError
 from ..wire.places import OURS
 from .accountants import rdp_epsilon
@@ -99,7 +99,7 @@ class Ledger:
     Raises `StoreError` if something else is there, the disk is full, or no server can be reached.
     """
 
-    def __init__(self, where: Path | str) -> None:
+    def __init__(self, where: Where) -> None:
         self._where = where
         self._database = Database(where, _metadata)
 

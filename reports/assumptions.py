@@ -76,9 +76,10 @@ def _cohorts(found: Charges) -> Iterator[Assumption]:
     yield Assumption(
         name="population_fixed",
         text="the population has the size that was accounted for, in every round",
-        holds="holds" if found.rows else "unverified",
-        evidence=f"{_clients(found)} clients; a resumed run is refused if its rows or owners changed"
-        if found.rows
+        holds="holds" if found.names else "unverified",
+        evidence=f"{_clients(found)} clients; a resumed run is refused if "
+        + ("their names change" if found.unseen else "its rows or owners changed")
+        if found.names
         else "the run folder does not describe its population",
     )
 
@@ -220,7 +221,7 @@ def _as_planned(found: Charges) -> Assumption:
 
 def _accounting(unit: Unit, found: Charges, counts: dict[Event, int]) -> Iterator[Assumption]:
     budget = found.config.budget_of(unit)
-    units = _clients(found) if unit is Unit.CLIENT else min(found.row_counts, default=0)
+    units = _clients(found) if unit is Unit.CLIENT else min(found.rows.values(), default=0)
     of = "clients" if unit is Unit.CLIENT else "rows of the smallest client"
     small = units > 0 and budget.delta < 1 / units
     yield Assumption(
@@ -279,7 +280,7 @@ def _runs(unit: Unit, found: Charges) -> int:
 
 
 def _clients(found: Charges) -> int:
-    return len(found.rows) or max((c.cohort for c in found.committed), default=1)
+    return max(found.size, 1)
 
 
 def _is_noised(event: Event) -> bool:

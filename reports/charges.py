@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,8 +14,10 @@ from ..privacy.event import Event
 from ..privacy.ledger import GENESIS, Entry
 from ..server.progress import Committed
 from ..simulations.config import Config
-from ..simulations.custody import clients_folder, ledger_path
+from ..simulations.custody import clients_folder
+from ..simulations.rows import database_of, ledger_of
 from ..simulations.run_folder import RunFolder
+from ..wire.database import Where, name_of
 from .guarantee import Bound, Spread, is_noised, of_an_example, spread
 from .ledgers import about, client_ledgers, counts_of, read_ledger, together, whole_part
 from .numbers import stated
@@ -23,20 +26,32 @@ from .records import Records
 
 @dataclass(frozen=True, kw_only=True)
 class Charges:
-    """The ledger at `path` as a run left it, and those of its clients.
+    """The ledger called `ledger` as a run left it, and those of its clients.
 
+    In a deployment the clients keep theirs, and know alone how many `rows` they have: both are empty.
     `missing` are committed rounds that the ledger does not have: they are charged again from the
     configuration, so that a ledger that was lost makes no number smaller. `broken` says what is wrong
     with the chain, if anything is, and then `entries` end before it.
     """
 
     config: Config
-    path: Path
+    ledger: str
     entries: Sequence[Entry] = field(repr=False)
     clients: Mapping[str, Sequence[Entry]] = field(repr=False)
+    names: Sequence[str] = field(repr=False)
     rows: Mapping[str, int] = field(repr=False)
     committed: Sequence[Committed] = field(repr=False)
     broken: str | None
+
+    @property
+    def size(self) -> int:
+        """How many clients there are, at least; 0 if that is not known."""
+        return len(self.names) or max((c.cohort for c in self.committed), default=0)
+
+    @property
+    def unseen(self) -> bool:
+        """Whether what each client was charged is known to that client alone."""
+        return bool(self.names) and not self.rows
 
     @cached_property
     def population(self) -> list[Entry]:
@@ -60,11 +75,6 @@ class Charges:
         """Committed rounds without an entry."""
         known = {entry.hash for entry in self.population}
         return [c.round for c in self.committed if c.ledger not in known]
-
-    @property
-    def row_counts(self) -> list[int]:
-        """How many rows clients train on, where that is known: a coordinator is not told."""
-        return [rows for rows in self.rows.values() if rows]
 
     @property
     def head(self) -> str:
@@ -129,16 +139,19 @@ class Charges:
             epsilon = self.of_client_epsilon()
             found.append(Bound(unit=Unit.CLIENT, epsilon=epsilon, budget=budget))
         if is_noised(self.config, Unit.EXAMPLE):
-            budget, most = self.config.budget_of(Unit.EXAMPLE), self.of_example_spread()
-            epsilon = most.most if most else 0.0
-            found.append(Bound(unit=Unit.EXAMPLE, epsilon=epsilon, budget=budget))
+            found.append(self._of_rows())
         return found
+
+    def _of_rows(self) -> Bound:
+        budget, most = self.config.budget_of(Unit.EXAMPLE), self.of_example_spread()
+        if self.unseen:
+            return Bound(unit=Unit.EXAMPLE, epsilon=math.inf, budget=budget, unseen=True)
+        return Bound(unit=Unit.EXAMPLE, epsilon=most.most if most else 0.0, budget=budget)
 
     def _recomputed(self) -> Counts:
         if not self.missing:
             return {}
-        clients = len(self.rows) or max(committed.cohort for committed in self.committed)
-        sampling = self.config.sampler.sampling(clients)
+        sampling = self.config.sampler.sampling(self.size)
         events = [self.config.mechanism.event(sampling, round) for round in self.missing]
         return together(*({event: 1} for event in events))
 
@@ -146,23 +159,24 @@ class Charges:
 def charges(records: Records) -> Charges:
     """What the run of `records` was charged. Raises `StoreError` if a ledger is no ledger."""
     config = records.config
-    path = ledger_path(config, RunFolder(records.folder))
-    entries, broken = whole_part(read_ledger(path), path)
-    holders = records.population.clients if records.population else {}
+    folder = RunFolder(records.folder)
+    where = ledger_of(config, folder, database_of(folder))
+    entries, broken = whole_part(read_ledger(where), name_of(where))
     return Charges(
         config=config,
-        path=path,
+        ledger=name_of(where),
         entries=entries,
-        clients=of_each_client(config, path),
-        rows={name: own.train for name, own in holders.items()},
+        clients={} if records.is_deployment else of_each_client(config, where),
+        names=list(records.population.clients) if records.population else [],
+        rows=records.train_rows,
         committed=[committed for committed, _ in records.history],
         broken=broken,
     )
 
 
-def of_each_client(config: Config, ledger: Path) -> dict[str, list[Entry]]:
+def of_each_client(config: Config, ledger: Where) -> dict[str, list[Entry]]:
     """What the clients' own ledgers, beside the one at `ledger`, hold about their rows, by client."""
-    if config.dpsgd is None:
+    if config.dpsgd is None or not isinstance(ledger, Path):
         return {}
     found: dict[str, list[Entry]] = {}
     start = f"{config.population_name}/"

@@ -17,16 +17,21 @@ from ..simulations.config import Config
 from ..simulations.private import release_counts
 from .numbers import stated
 
+UNSEEN = "kept by the sites, not seen here"
 INSECURE = "INSECURE: noise from a test seed protects nobody"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
-    """No release says more about a `unit` than `epsilon` at `delta`; infinite if nothing bounds it."""
+    """No release says more about a `unit` than `epsilon` at `delta`; infinite if nothing bounds it.
+
+    If it is `unseen`, sites know ε, each for its own rows, and nobody here does.
+    """
 
     unit: Unit
     epsilon: float
     budget: Budget
+    unseen: bool = False
 
     @property
     def finite(self) -> bool:
@@ -34,11 +39,18 @@ class Bound:
         return math.isfinite(self.epsilon)
 
     def __str__(self) -> str:
+        if self.unseen:
+            return f"ε of a single row is {UNSEEN} ({self._limit()})"
         if not self.finite:
             return f"none: ε = ∞ ({self.unit})"
         of = f" of {self.budget.epsilon:.4g}" if self.budget.finite else ""
         meaning = f"({self.unit}, {self.budget.adjacency.label})"
         return f"ε = {number(self.epsilon)}{of} at δ = {self.budget.delta:.3g} {meaning}"
+
+    def _limit(self) -> str:
+        if not self.budget.finite:
+            return "no budget was agreed on"
+        return f"each was to stop at {self.budget}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,12 +114,8 @@ def of_a_client(config: Config, clients: int, rounds: int) -> dict[Event, int]:
 
 
 def of_an_example(config: Config, client: str, rows: int, rounds: int) -> dict[Event, int]:
-    """What `rounds` rounds, in all of which `client` takes part, reveal about one of its rows.
-
-    Without `rows` it is not known how often a row was drawn: a coordinator has none, and only the
-    client's own ledger says what its rows have paid.
-    """
-    if config.dpsgd is None or not rows:
+    """What `rounds` rounds, in all of which `client` takes part, reveal about one of its rows."""
+    if config.dpsgd is None:
         return {NonPrivate(): rounds}
     event = config.dpsgd.for_client(client).event(rows, config.train.batch_size)
     return {event: rounds * config.train.steps_of(rows=rows)}

@@ -15,17 +15,30 @@ from ..privacy.accountants import Counts
 from ..privacy.budget import Unit
 from ..privacy.event import Event, from_json
 from ..privacy.ledger import Entry, Ledger, verify_chain
+from ..wire.database import Where, name_of
 from ..wire.errors import StoreError
 
 ATTEMPTS = 5
 """How often to copy a file that is written to meanwhile."""
 
 
-def read_ledger(path: Path) -> list[Entry]:
-    """All entries of the ledger at `path` in order, none if there is no such file.
+def read_ledger(where: Where) -> list[Entry]:
+    """All entries of the ledger at `where` in order, none if there is no such file.
 
-    The chain is not verified; see `verify_chain`. Raises `StoreError` if the file is not a ledger.
+    The chain is not verified; see `verify_chain`. Raises `StoreError` if no ledger is there.
     """
+    if isinstance(where, Path):
+        return _read_file(where)
+    with closing(Ledger(where)) as ledger:
+        return ledger.entries()
+
+
+def is_there(where: Where) -> bool:
+    """Whether a ledger was ever begun there; a database has one."""
+    return not isinstance(where, Path) or where.is_file()
+
+
+def _read_file(path: Path) -> list[Entry]:
     if not path.is_file():
         return []
     with tempfile.TemporaryDirectory(prefix="tacit-") as place:
@@ -37,10 +50,10 @@ def read_ledger(path: Path) -> list[Entry]:
             raise StoreError(str(error).replace(str(copy), str(path))) from error
 
 
-def read_whole(path: Path) -> list[Entry]:
+def read_whole(where: Where) -> list[Entry]:
     """The same, verified. Raises `StoreError` as well if an entry was altered."""
-    entries = read_ledger(path)
-    verify_chain(entries, str(path))
+    entries = read_ledger(where)
+    verify_chain(entries, name_of(where))
     return entries
 
 
@@ -51,10 +64,10 @@ def client_ledgers(folder: Path) -> Iterator[list[Entry]]:
             yield entries
 
 
-def whole_part(entries: Sequence[Entry], where: Path) -> tuple[Sequence[Entry], str | None]:
+def whole_part(entries: Sequence[Entry], where: str) -> tuple[Sequence[Entry], str | None]:
     """The entries up to the first that was altered or does not follow, and what is wrong with it."""
     try:
-        verify_chain(entries, str(where))
+        verify_chain(entries, where)
     except StoreError as error:
         whole = bisect_left(range(len(entries)), True, key=lambda n: _breaks(entries[: n + 1]))
         return entries[:whole], str(error)

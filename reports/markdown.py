@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..privacy.budget import Unit
 from ..simulations.config import Config
+from .guarantee import is_noised
 from .privacy_page import lines_of
 from .records import Records
 from .summary import Summary
 from .tables import comparison, holdings, number, population_line, settings, table
+from .unprotected import is_insecure
 
 LARGEST = 20
 
@@ -83,6 +86,9 @@ def _population(records: Records, summary: Summary) -> Iterator[str]:
     description = records.population
     yield population_line(description)
     yield ""
+    if not description.known:
+        yield "How many rows a client holds is not known here: they are kept by the sites."
+        return
     yield from table(("of a client", "least", "median", "most", "in all"), holdings(description))
     for attribute, sizes in description.groups.items():
         groups = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
@@ -128,9 +134,7 @@ def _clients(records: Records, summary: Summary) -> Iterator[str]:
     yield "## Clients"
     yield ""
     train = (
-        {k: own.train for k, own in records.population.clients.items()}
-        if records.population
-        else {}
+        {k: own.train for k, own in records.population.known.items()} if records.population else {}
     )
     sizes = train or summary.held_out
     largest = sorted(summary.clients, key=lambda name: (-sizes[name], name))[:LARGEST]
@@ -196,13 +200,25 @@ def _environment(records: Records) -> Iterator[str]:
 def _repeat(records: Records, summary: Summary) -> Iterator[str]:
     yield "## How to repeat it"
     yield ""
+    if records.is_deployment:
+        yield "With the same sites, which keep the rows, and `tacit serve` in place of `tacit run`:"
+        yield ""
     yield "```console"
-    yield f"$ tacit run {records.folder}/config.toml --out a-new-folder"
+    command = "serve" if records.is_deployment else "run"
+    yield f"$ tacit {command} {records.folder}/config.toml --out a-new-folder"
     yield "```"
     yield ""
-    if summary.digest:
+    if summary.digest and _is_repeatable(records.config):
         yield (
             "On a CPU, with the versions above, it ends in parameters whose SHA-256 is "
             f"`{summary.digest}`, whatever the number of workers."
         )
+    elif summary.digest:
+        yield "It ends in other parameters: the noise is drawn anew."
     yield f"Training and evaluation took {summary.seconds:.1f} s."
+
+
+def _is_repeatable(config: Config) -> bool:
+    """Whether nothing is drawn from a secret."""
+    noised = any(is_noised(config, unit) for unit in Unit)
+    return is_insecure(config) or not noised

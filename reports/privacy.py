@@ -17,7 +17,7 @@ from .charges import Charges
 from .guarantee import INSECURE, Bound, is_noised
 from .numbers import posterior
 from .privacy_how import Table, absent, mechanism, sampling
-from .privacy_units import accounting, budget, by_unit, figures
+from .privacy_units import accounting, budget, by_unit, figures, if_seen
 from .records import Records
 from .summary import Summary
 from .unprotected import is_insecure, statement, unprotected
@@ -45,9 +45,9 @@ def privacy_report(records: Records, summary: Summary, found: Charges) -> Table:
         "unit": _unit(records, found),
         "mechanism": by_unit(found, mechanism),
         "sampling": by_unit(found, sampling),
-        "accounting": by_unit(found, accounting),
-        "numbers": by_unit(found, figures),
-        "budget": by_unit(found, budget),
+        "accounting": by_unit(found, if_seen(accounting)),
+        "numbers": by_unit(found, if_seen(figures)),
+        "budget": by_unit(found, if_seen(budget)),
         "verification": _verification(),
         "utility": _utility(records, summary),
         "side_channels": _side_channels(records),
@@ -78,7 +78,7 @@ def _identity(records: Records, found: Charges) -> Table:
             "not recorded: the configuration's hash and tacit's version name the run"
         ),
         "config_hash": records.config.fingerprint(),
-        "ledger": str(found.path),
+        "ledger": found.ledger,
         "ledger_head": found.head,
         "ledger_length": len(found.entries),
         "signer_key": absent("heads are not signed: keep them elsewhere to notice a rollback"),
@@ -147,9 +147,9 @@ def _output() -> Table:
 
 def _unit(records: Records, found: Charges) -> Table:
     """E."""
-    config, clients = records.config, len(found.rows)
+    config, clients = records.config, len(found.names)
     separation = config.sampler.sampling(clients).separation if clients else 1
-    rows = found.row_counts
+    rows = list(found.rows.values())
     return {
         "units": [
             {"unit": str(unit), "adjacency": str(config.budget_of(unit).adjacency)}
@@ -215,7 +215,10 @@ def _side_channels(records: Records) -> Table:
         "timing": "not protected",
         "log_redaction": "events.jsonl has counts, names of refused clients and no statistics; "
         "the report itself names clients and their rates",
-        "transport_security": absent("a simulation on one machine"),
+        "transport_security": "mutual TLS; without it (--insecure) a coordinator listens to its own "
+        "machine alone"
+        if records.is_deployment
+        else absent("a simulation on one machine"),
         "attestation": absent("none"),
         "retention": "the secret of the run and its sums are deleted when it ends, but what the disk has "
         "freed is not overwritten; a client that noises by itself keeps its own secret, which must "

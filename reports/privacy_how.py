@@ -7,7 +7,7 @@ from typing import Any
 
 from ..privacy.budget import Unit
 from .charges import Charges
-from .guarantee import noise_multiplier, noise_std
+from .guarantee import UNSEEN, noise_multiplier, noise_std
 from .numbers import of
 from .unprotected import is_insecure
 
@@ -40,8 +40,8 @@ def sampling(found: Charges, unit: Unit) -> Table:
 def units_of(found: Charges, unit: Unit) -> int:
     """n: clients, or the rows of the smallest client."""
     if unit is Unit.EXAMPLE:
-        return min(found.row_counts, default=0)
-    return len(found.rows) or max((c.cohort for c in found.committed), default=0)
+        return min(found.rows.values(), default=0)
+    return found.size
 
 
 def _of_the_sum(found: Charges) -> Table:
@@ -76,7 +76,7 @@ def _of_gradients(found: Charges) -> Table:
         return absent("there is no [dpsgd]")
     given = terms.noise_multiplier
     z = sorted(given.values()) if isinstance(given, dict) else [given]
-    denominators = [min(config.train.batch_size, rows) for rows in found.row_counts]
+    denominators = [min(config.train.batch_size, rows) for rows in found.rows.values()]
     return {
         "name": "Gaussian (DP-SGD)",
         "clip": terms.clip,
@@ -88,7 +88,7 @@ def _of_gradients(found: Charges) -> Table:
         "noise_std_of_sum": z[0] * terms.clip if len(set(z)) == 1 else absent("differs by client"),
         "noise_std_of_mean": absent("differs by client: the deviation of the sum over q N"),
         "applied": "by each client, on the sum of the clipped gradients of every step",
-        "denominator": _least_and_most(denominators),
+        "denominator": _least_and_most(denominators, found),
         "weights": "none: every row counts the same",
         "rng": "AES-256 in counter mode, Box-Muller in float32",
         "seed_policy": _seed_policy(found),
@@ -111,8 +111,12 @@ def _cohorts(found: Charges) -> Table:
         "executed": how.scheme,
         "rate": how.participation,
         "population": how.clients,
-        "population_source": "the partition of the run: population.json",
-        "population_verified": "by the digest of rows and owners, when a run is resumed",
+        "population_source": "the clients of the study: population.json"
+        if found.unseen
+        else "the partition of the run: population.json",
+        "population_verified": "by their names, when a run is resumed"
+        if found.unseen
+        else "by the digest of rows and owners, when a run is resumed",
         "cohort_minimum": absent("there is none: a cohort may be empty, and releases noise then"),
         "rounds": [
             {
@@ -130,21 +134,26 @@ def _cohorts(found: Charges) -> Table:
 
 def _batches(found: Charges) -> Table:
     training = found.config.train
-    rates = [min(1.0, training.batch_size / rows) for rows in found.row_counts]
+    rates = [min(1.0, training.batch_size / rows) for rows in found.rows.values()]
     return {
         "requested": "poisson",
         "executed": "poisson",
-        "rate": _least_and_most(rates),
-        "population": _least_and_most(found.row_counts),
-        "population_source": "each client's train rows: population.json",
-        "population_verified": "by the digest of rows and owners, when a run is resumed",
+        "rate": _least_and_most(rates, found),
+        "population": _least_and_most(list(found.rows.values()), found),
+        "population_source": f"each client's train rows: {UNSEEN}"
+        if found.unseen
+        else "each client's train rows: population.json",
+        "population_verified": "not here: each site charges for the rows that it holds"
+        if found.unseen
+        else "by the digest of rows and owners, when a run is resumed",
         "cohort_minimum": absent("there is none: a batch may be empty, and releases noise then"),
         "rounds": absent("batch sizes are private; steps are in the events"),
     }
 
 
-def _least_and_most(values: list[Any]) -> Any:  # noqa: ANN401 - JSON
+def _least_and_most(values: list[Any], found: Charges) -> Any:  # noqa: ANN401 - JSON
     if not values:
-        return absent("the run folder does not describe its population")
+        why = f"rows are {UNSEEN}" if found.unseen else "the run folder does not describe them"
+        return absent(why)
     least, most = min(values), max(values)
     return least if least == most else {"least": least, "median": median(values), "most": most}

@@ -27,10 +27,12 @@ SECTIONS = {
 def render_privacy(report: Mapping[str, Any], figure: str | None) -> str:
     """The page; `figure` is the name of the file with ε over rounds, if there is one."""
     units = [unit["unit"] for unit in report["unit"]["units"]]
+    seen = [unit for unit in units if "assumptions" in report["accounting"][unit]]
     sections = [
         _head(report, figure),
-        *(_numbers(report, unit) for unit in units),
-        *(_assumptions(report, unit) for unit in units),
+        *(_numbers(report, unit) for unit in seen),
+        *(_assumptions(report, unit) for unit in seen),
+        *(_unseen(report, unit) for unit in units if unit not in seen),
         *(_how(report, unit) for unit in units),
         _uncovered(report),
         *(_plain(title, report[name]) for name, title in SECTIONS.items()),
@@ -114,6 +116,12 @@ def _numbers(report: Mapping[str, Any], unit: str) -> Iterator[str]:
     )
 
 
+def _unseen(report: Mapping[str, Any], unit: str) -> Iterator[str]:
+    yield f"## ε of a {'client' if unit == 'client' else 'row'}"
+    yield ""
+    yield f"Not known here: {report['numbers'][unit]['reason']}."
+
+
 def _over_clients(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """ε of the clients, where they differ."""
     if "clients" in found:
@@ -143,6 +151,8 @@ def _how(report: Mapping[str, Any], unit: str) -> Iterator[str]:
     sampling = {k: v for k, v in report["sampling"][unit].items() if k != "rounds"}
     rows = [*report["mechanism"][unit].items(), *sampling.items()]
     yield from table(("what", "value"), [(_words(k), cell(v)) for k, v in rows], numbers=False)
+    if "events" not in report["accounting"][unit]:
+        return
     yield ""
     events = report["accounting"][unit]["events"]
     yield "Charged, in order:"
@@ -187,7 +197,7 @@ def lines_of(report: Mapping[str, Any]) -> Sequence[str]:
     rows = [
         row
         for unit in report["unit"]["units"]
-        for row in report["accounting"][unit["unit"]]["assumptions"]
+        for row in report["accounting"][unit["unit"]].get("assumptions", ())
     ]
     open_ = [row["text"] for row in rows if row["holds"] == "does not hold"]
     found = [f"**{report['headline']}**", "", report["statement"]["plain"]]

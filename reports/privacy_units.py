@@ -15,6 +15,7 @@ from ..privacy.event import Event, Unaccountable, to_json
 from .assumptions import assumptions
 from .charges import Charges
 from .guarantee import (
+    UNSEEN,
     cycle,
     is_noised,
     number,
@@ -37,6 +38,17 @@ def by_unit(found: Charges, say: Callable[[Charges, Unit], Table]) -> Table:
         str(unit): say(found, unit) if is_noised(found.config, unit) else absent(why[unit])
         for unit in Unit
     }
+
+
+def if_seen(say: Callable[[Charges, Unit], Table]) -> Callable[[Charges, Unit], Table]:
+    """What `say` says, unless ledgers that are not here have it."""
+
+    def said(found: Charges, unit: Unit) -> Table:
+        if unit is Unit.EXAMPLE and found.unseen:
+            return absent(f"each site's own ledger has it: {UNSEEN}")
+        return say(found, unit)
+
+    return said
 
 
 def accounting(found: Charges, unit: Unit) -> Table:
@@ -92,7 +104,7 @@ def budget(found: Charges, unit: Unit) -> Table:
         "refused_updates": sum(declined),
         "reset_policy": "never: a ledger only grows, and belongs to the population, not to the run",
         "resets": 0,
-        "ledger": str(found.path) if unit is Unit.CLIENT else f"{len(found.clients)} ledgers",
+        "ledger": found.ledger if unit is Unit.CLIENT else f"{len(found.clients)} ledgers",
     }
 
 

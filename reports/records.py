@@ -18,6 +18,7 @@ from ..server.store import Store
 from ..simulations.baselines import Baselines, load_baselines
 from ..simulations.config import Config
 from ..simulations.description import Description, from_json
+from ..simulations.rows import database_of
 from ..simulations.run_folder import RunFolder
 from ..wire.errors import StoreError
 from ..wire.messages import Refusal
@@ -49,6 +50,17 @@ class Records:
     def finished(self) -> bool:
         """Whether it came to the end that its configuration names."""
         return self.digest is not None and self.stopped is None
+
+    @property
+    def train_rows(self) -> dict[str, int]:
+        """How many rows each client trains on, as far as that is known here."""
+        known = self.population.known if self.population else {}
+        return {name: own.train for name, own in known.items()}
+
+    @property
+    def is_deployment(self) -> bool:
+        """Whether the clients keep their rows and their ledgers elsewhere."""
+        return self.population is not None and not self.population.known
 
     @property
     def rounds(self) -> int:
@@ -83,9 +95,10 @@ def _read(folder: RunFolder) -> Records:
 
 
 def _history(folder: RunFolder) -> list[tuple[Committed, Evaluated | None]]:
-    if (folder.path / "run.key").exists():
-        raise StoreError(f"{folder.path} has its rows in PostgreSQL, which is not read here yet.")
-    if not (folder.path / "store.db").exists():  # opening it would make one
+    if (database := database_of(folder)) is not None:
+        with closing(Store(folder.path, database)) as store:
+            return store.history()
+    if not folder.rows.exists():  # opening it would make one
         return []
     with _lockable(folder.path) as place, closing(Store(place)) as store:
         return store.history()

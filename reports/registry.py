@@ -65,17 +65,17 @@ def _loss(report: Mapping[str, Any], unit: str, adjacency: str) -> Table:
     return {
         "privacy_unit": unit,
         "parameters": {
-            "epsilon": _number(found["epsilon"]),
-            "delta": found["delta"],
-            "rho": _number(found["rho_zcdp"]),
+            "epsilon": _number(found.get("epsilon")),
+            "delta": found.get("delta"),
+            "rho": _number(found.get("rho_zcdp")),
         },
-        "details": f"adjacency {adjacency}; {found['delta_rationale']}",
+        "details": f"adjacency {adjacency}; {found.get('delta_rationale') or found['reason']}",
     }
 
 
 def _composition(report: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        unit["unit"]: report["accounting"][unit["unit"]]["composition"]
+        unit["unit"]: report["accounting"][unit["unit"]].get("composition")
         for unit in report["unit"]["units"]
     }
 

@@ -118,15 +118,16 @@ def population_line(description: Description) -> str:
     shape = " × ".join(map(str, description.shape)) or "one number"
     kind = f"{description.classes} classes" if description.classes else "regression"
     official = f", {description.official:,} official test rows" if description.official else ""
+    amount = f"{description.rows:,}" if description.known else "an unknown number of"
     return (
-        f"{description.name}: {description.rows:,} rows of {shape}, {kind}, "
+        f"{description.name}: {amount} rows of {shape}, {kind}, "
         f"{len(description.clients)} clients{official}."
     )
 
 
 def holdings(description: Description) -> list[tuple[str, str, str, str, str]]:
-    """How train rows, held-out rows and classes are distributed over clients."""
-    clients = description.clients.values()
+    """How train rows, held-out rows and classes are distributed over the clients that are known."""
+    clients = description.known.values()
     rows = [
         ("train rows", [own.train for own in clients], True),
         ("held-out rows", [own.held_out for own in clients], True),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ..privacy.budget import Unit
 from ..simulations.config import Config
 from ..strategies.scaffold import Scaffold
-from .guarantee import INSECURE, Bound, is_noised, number
+from .guarantee import INSECURE, UNSEEN, Bound, is_noised, number
 
 NOTHING = (
     "No privacy guarantee: the mean is not noised, and no ε bounds what it says about a client."
@@ -26,6 +26,11 @@ def statement(config: Config, bounds: Sequence[Bound]) -> str:
 
 
 def _sentence(bound: Bound) -> str:
+    if bound.unseen:
+        return (
+            f"What was released about {WHOM[bound.unit]} is counted in ledgers that are {UNSEEN}: ask "
+            "each site for `tacit audit ledger`."
+        )
     if not bound.finite:
         return (
             f"Nothing bounds what was released about {WHOM[bound.unit]}: some of it was not noised, or "

@@ -75,7 +75,7 @@ def as_table(
     """The report as JSON: everything on the page, for every client and every round."""
     return {
         "run": str(records.folder),
-        "config": records.config.model_dump(mode="json"),
+        "config": json.loads(records.config.model_dump_json()),  # infinity is null
         "fingerprint": records.config.fingerprint(),
         "population": asdict(records.population) if records.population else None,
         "summary": asdict(summary),

@@ -32,7 +32,13 @@ def lasting_ledger(config: Config) -> Path | None:
     budget = config.budget
     if budget is None or budget.ledger == RUN or config.insecure_noise_seed is not None:
         return None
-    return shared_ledger() if budget.ledger == SHARED else Path(budget.ledger)
+    return shared_ledger() if is_shared(config) else Path(budget.ledger)
+
+
+def is_shared(config: Config) -> bool:
+    """Whether what `config` runs is charged where all runs are that name no ledger."""
+    budget = config.budget
+    return budget is not None and budget.ledger == SHARED and config.insecure_noise_seed is None
 
 
 def shared_ledger() -> Path:

@@ -25,8 +25,9 @@ class Holdings:
 class Description:
     """A population in numbers. `official` counts test rows that belong to no client.
 
-    `groups` gives the number of rows of each group of each sensitive attribute. `digest` is SHA-256
-    over all rows and who holds them.
+    In a deployment nobody else knows what a client holds: then `clients` has None for it. `groups`
+    gives the number of rows of each group of each sensitive attribute. `digest` is SHA-256 over all rows
+    and who holds them.
     """
 
     name: str
@@ -34,13 +35,18 @@ class Description:
     classes: int
     official: int
     groups: Mapping[str, Mapping[str, int]]
-    clients: Mapping[str, Holdings]
+    clients: Mapping[str, Holdings | None]
     digest: str
 
     @property
+    def known(self) -> dict[str, Holdings]:
+        """The clients of which it is known what they hold: all, or none."""
+        return {name: own for name, own in self.clients.items() if own is not None}
+
+    @property
     def rows(self) -> int:
-        """All rows, whoever holds them."""
-        return self.official + sum(own.train + own.held_out for own in self.clients.values())
+        """All rows that are known of, whoever holds them."""
+        return self.official + sum(own.train + own.held_out for own in self.known.values())
 
 
 def describe(population: Population) -> Description:
@@ -66,7 +72,7 @@ def to_json(description: Description) -> str:
 def from_json(text: str) -> Description:
     """The description that `to_json` wrote."""
     table = json.loads(text)
-    clients = {name: Holdings(**own) for name, own in table["clients"].items()}
+    clients = {name: Holdings(**own) if own else None for name, own in table["clients"].items()}
     return Description(**{**table, "shape": tuple(table["shape"]), "clients": clients})
 
 

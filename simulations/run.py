@@ -27,6 +27,7 @@ from ..server.progress import Committed, Evaluated, Observe, Progress
 from ..server.store import Store
 from ..strategies.strategy import ServerState
 from ..wire.arrays import encode
+from ..wire.database import name_of
 from ..wire.errors import BudgetSpent
 from ..wire.messages import Arrays
 from ..wire.transport import InMemory, Transport
@@ -35,6 +36,7 @@ from .config import Config
 from .custody import Custody, ledger_path
 from .dataset import Dataset
 from .engine import Watch, assist, coordinating, spawned, torchrun_rank
+from .rows import ledger_of
 from .run_folder import RunFolder
 from .setup import Setup, prepare
 from .worker import Job
@@ -125,19 +127,23 @@ def run(
     observe: Observe = lambda progress: None,
     watch: Watch = lambda taken, members: None,
     reach: Reach | None = None,
+    database: str | None = None,
 ) -> Result:
     """Runs `setup` in `folder`; with `resume`, goes on from what is there.
 
-    `reach` is how the coordinator reaches its clients; by default they are simulated.
+    `reach` is how the coordinator reaches its clients; by default they are simulated. `database` is the
+    URL of a PostgreSQL database for the run's rows and a shared ledger.
     """
     config, described = setup.config, setup.description
     reach = reach or (lambda store: simulated(setup, folder, described.digest, watch))
     with folder.locked():
         (folder.check if resume else folder.create)(config, described)
-        folder.log("resumed" if resume else "started", fingerprint=config.fingerprint())
+        place = {"database": name_of(database)} if database else {}
+        folder.log("resumed" if resume else "started", fingerprint=config.fingerprint(), **place)
         with (
-            closing(Store(folder.path)) as store,
-            closing(Ledger(ledger_path(config, folder))) as ledger,
+            closing(Store(folder.path, database)) as store,
+            store.locked(),
+            closing(Ledger(ledger_of(config, folder, database))) as ledger,
         ):
             if store.is_sealed() and not _is_complete(store, config):
                 raise BudgetSpent(

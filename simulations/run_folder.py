@@ -42,6 +42,16 @@ class RunFolder:
         return self.path / "population.json"
 
     @property
+    def rows(self) -> Path:
+        """The database of the run, unless it is elsewhere."""
+        return self.path / "store.db"
+
+    @property
+    def key(self) -> Path:
+        """What names the run in a database elsewhere."""
+        return self.path / "run.key"
+
+    @property
     def events(self) -> Path:
         """What happened, one JSON object a line, only ever appended to."""
         return self.path / "events.jsonl"

@@ -9,7 +9,15 @@ from pathlib import Path
 import sqlalchemy as sql
 
 from .errors import StoreError
-from .places import PostgreSQL, SQLite
+from .places import PostgreSQL, SQLite, shown
+
+Where = Path | str
+"""The path of a file, or a `postgresql://` URL, which may hold a password: show `name_of` it."""
+
+
+def name_of(where: Where) -> str:
+    """For people: without the password that a URL may hold."""
+    return str(where) if isinstance(where, Path) else shown(where)
 
 
 class Database:
@@ -26,7 +34,7 @@ class Database:
     Raises `StoreError` if something else is there, the disk is full, or no server can be reached.
     """
 
-    def __init__(self, where: Path | str, metadata: sql.MetaData) -> None:
+    def __init__(self, where: Where, metadata: sql.MetaData) -> None:
         self._place = SQLite(where) if isinstance(where, Path) else PostgreSQL(where, metadata)
         self.name = self._place.name
         self._engine = self._place.engine()

@@ -203,6 +203,11 @@ class PostgreSQL:
         return int.from_bytes(digest[:4], "big", signed=True)
 
 
+def shown(url: str) -> str:
+    """A URL without the password. Raises `StoreError` if it is none of PostgreSQL."""
+    return _shown(_parsed(url))
+
+
 def _taken(name: str) -> StoreError:
     return StoreError(f"{name} is in use by another coordinator; wait for it, or end it.")
 

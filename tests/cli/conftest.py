@@ -1,21 +1,25 @@
 """The real command in real processes, on a data set so small that a run takes no time.
 
 Importing torch and scikit-learn takes longer than such a run. So `tacit` forks from a process that
-has imported them; `cold` starts `python -m tacit`, as a user does.
+has imported them; `cold` starts `python -m tacit`, as a user does. `begin` leaves it running.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 Tacit = Callable[..., "subprocess.CompletedProcess[str]"]
+Begin = Callable[..., "Begun"]
 
 WINE = """\
 rounds = 2
@@ -43,6 +47,7 @@ from tacit.cli.main import main
 
 def child(order):
     os.chdir(order["cwd"])
+    os.environ.update(order.get("environment", {}))
     for descriptor in (1, 2):
         os.dup2(os.open(order["files"][descriptor - 1], os.O_WRONLY | os.O_CREAT), descriptor)
     if limit := order["largest_file"]:
@@ -103,30 +108,69 @@ def forks(
         process.stdin.close()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """A command that runs, as the process `pid`."""
+
+    pid: int
+    out: Path
+    err: Path
+    end: Callable[[int], int]
+
+    def kill(self) -> None:
+        """As a crash does."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.end(self.pid)
+
+    def wait(self) -> subprocess.CompletedProcess[str]:
+        """How it ended by itself."""
+        code = self.end(self.pid)
+        return subprocess.CompletedProcess([], code, self.out.read_text(), self.err.read_text())
+
+
 @pytest.fixture
-def tacit(tmp_path: Path, forks: subprocess.Popen[str]) -> Tacit:
-    """Runs `tacit ARGUMENTS...` in `tmp_path`, to its end, in a fork.
+def begin(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, forks: subprocess.Popen[str]
+) -> Begin:
+    """Starts `tacit ARGUMENTS...` in `tmp_path`, in a fork, to be waited for or killed."""
+    said, numbers = tmp_path_factory.mktemp("said"), itertools.count()
 
-    With `largest_file`, no file can grow beyond so many bytes.
-    """
-
-    def run(*arguments: object, largest_file: int = 0) -> subprocess.CompletedProcess[str]:
+    def ask(**order: object) -> int:
         assert forks.stdin is not None
         assert forks.stdout is not None
-        files = [tmp_path / ".stdout", tmp_path / ".stderr"]
-        for file in files:
-            file.write_text("")
-        words = [str(argument) for argument in arguments]
-        order = {
-            "cwd": str(tmp_path),
-            "arguments": words,
-            "files": [str(file) for file in files],
-            "largest_file": largest_file,
-        }
         forks.stdin.write(json.dumps(order) + "\n")
         forks.stdin.flush()
-        code = int(forks.stdout.readline())
-        return subprocess.CompletedProcess(words, code, *(file.read_text() for file in files))
+        return int(forks.stdout.readline())
+
+    def start(*arguments: object, largest_file: int = 0, **environment: str) -> Begun:
+        number = next(numbers)
+        files = [said / f"{number}.out", said / f"{number}.err"]
+        for file in files:
+            file.write_text("")
+        pid = ask(
+            wait=False,
+            cwd=str(tmp_path),
+            arguments=[str(argument) for argument in arguments],
+            files=[str(file) for file in files],
+            largest_file=largest_file,
+            environment=environment,
+        )
+        return Begun(pid=pid, out=files[0], err=files[1], end=lambda pid: ask(reap=pid))
+
+    return start
+
+
+@pytest.fixture
+def tacit(begin: Begin) -> Tacit:
+    """Runs `tacit ARGUMENTS...` in `tmp_path`, to its end, in a fork.
+
+    With `largest_file`, no file can grow beyond so many bytes; other names are environment variables.
+    """
+
+    def run(
+        *arguments: object, largest_file: int = 0, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        return begin(*arguments, largest_file=largest_file, **environment).wait()
 
     return run
 

@@ -48,7 +48,7 @@ def test_looking_at_a_budget_creates_nothing(tacit: Tacit, private: Path) -> Non
     done = tacit("budget", private)
     assert "there is no ledger yet, so nothing is spent" in done.stdout
     assert tacit("budget", "--ledger", "ledger.db").returncode == 0
-    assert sorted(p.name for p in private.parent.iterdir()) == [".stderr", ".stdout", "wine.toml"]
+    assert sorted(p.name for p in private.parent.iterdir()) == ["wine.toml"]
 
 
 def test_where_every_run_has_a_ledger_of_its_own_a_new_one_has_spent_nothing(

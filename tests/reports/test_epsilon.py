@@ -45,9 +45,10 @@ def charged(path: Path, *runs: tuple[str, int, Event]) -> Charges:
                 heads.append(ledger.charge(key, event, Budget(epsilon=float("inf"))).hash)
     return Charges(
         config=make_config(CONFIG),
-        path=path,
+        ledger=str(path),
         entries=read_ledger(path),
         clients={},
+        names=[],
         rows={},
         committed=[as_committed(number, head) for number, head in enumerate(heads, start=1)],
         broken=None,

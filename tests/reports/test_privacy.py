@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import tacit
 from contracts.json_schema import violations
+from tacit.deployment.study import prepare_study
 from tacit.privacy.accountants import pld_epsilon, rdp_epsilon
 from tacit.privacy.accounting import AccountantsDisagree
 from tacit.privacy.budget import Adjacency, Budget, Unit
@@ -23,6 +24,7 @@ from tacit.reports.numbers import max_true_positives, posterior
 from tacit.reports.privacy_page import cell
 from tacit.reports.write import write_report
 from tacit.simulations.config import make_config
+from tacit.simulations.description import to_json
 from tacit.simulations.run import simulate
 from tacit.simulations.run_folder import RunFolder
 
@@ -265,3 +267,38 @@ def test_a_test_of_membership_is_bounded_at_every_epsilon() -> None:
 
 def test_cells_do_not_break_a_table() -> None:
     assert "|" not in cell({"a": [1.0, True, None], "b": {"value": None, "reason": "x"}})
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with DP-SGD as a deployment leaves it, where ledgers of simulated clients are as well."""
+    place = tmp_path_factory.mktemp("deployed")
+    budget = {"epsilon": 99.0, "unit": "example", "ledger": str(place / "ledger.db")}
+    folder = RunFolder(ran(place / "run", **KINDS["both"], budget=budget))
+    config = folder.read_config()
+    folder.population.write_text(to_json(prepare_study(config).description))
+    return folder.path
+
+
+def test_a_deployment_says_that_sites_keep_their_ledgers_and_claims_no_epsilon_for_rows(
+    deployed: Path,
+) -> None:
+    found = report_on(deployed)
+    assert violations(found, SCHEMA, SCHEMA) == []
+    for section in ("accounting", "numbers", "budget"):
+        assert found[section]["example"]["value"] is None
+        assert "kept by the sites, not seen here" in found[section]["example"]["reason"]
+    assert "ε of a single row is kept by the sites, not seen here" in found["headline"]
+    assert found["numbers"]["client"]["epsilon"] > 0
+    assert found["sampling"]["client"]["population"] == 4
+    assert found["side_channels"]["transport_security"].startswith("mutual TLS")
+
+
+def test_a_deployment_names_no_number_of_rows(deployed: Path) -> None:
+    write_report(RunFolder(deployed))
+    page, privacy = (deployed / "report.md").read_text(), (deployed / "privacy.md").read_text()
+    assert "wine: an unknown number of rows of 13, 3 classes, 4 clients." in page
+    assert "\n| train rows |" not in page
+    assert "denominator | – (rows are kept by the sites, not seen here)" in privacy
+    assert "$ tacit serve" in page
+    assert "It ends in other parameters: the noise is drawn anew." in page

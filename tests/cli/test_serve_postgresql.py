@@ -1,0 +1,163 @@
+"""A coordinator whose rows are in PostgreSQL, with two sites: real commands, a real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contracts.postgresql import Server
+from tacit.simulations.config import read_config
+from tacit.simulations.run import simulate
+
+Tacit = Callable[..., "subprocess.CompletedProcess[str]"]
+
+STUDY = """\
+rounds = 24
+
+[data]
+name = "wine"
+
+[partition]
+kind = "iid"
+clients = 2
+
+[budget]
+epsilon = inf
+population = "the wines"
+
+[run]
+workers = 0
+"""
+SITES = ("client-000", "client-001")
+PATIENCE = 60.0
+
+
+@dataclass
+class Study:
+    """A study in `place`, the commands that take part in it, and the coordinator's database."""
+
+    place: Path
+    begin: Callable[..., Any]
+    database: str
+    port: int
+    begun: list[Any] = field(default_factory=list)
+
+    @property
+    def file(self) -> Path:
+        return self.place / "study.toml"
+
+    @property
+    def folder(self) -> Path:
+        return self.place / "run"
+
+    def serve(self, *what: object) -> Any:  # noqa: ANN401 - of the conftest beside this
+        where = ("--insecure", "--listen", f"127.0.0.1:{self.port}")
+        self.begun.append(self.begin("serve", *what, *where, TACIT_DATABASE=self.database))
+        return self.begun[-1]
+
+    def join(self) -> None:
+        for name in SITES:
+            what = ("--study", self.file, "--insecure", name, "--state", self.place / name)
+            self.begun.append(self.begin("join", f"127.0.0.1:{self.port}", *what))
+
+    def events(self) -> list[dict[str, Any]]:
+        path = self.folder / "events.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def until_round(self, number: int) -> None:
+        self.until(lambda: any(event.get("round", 0) > number for event in self.events()))
+
+    def until(self, true: Callable[[], object]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not true():
+            said = [end.err.read_text() for end in self.begun]
+            assert time.monotonic() < deadline, said
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def study(tmp_path: Path, begin: Callable[..., Any], database: str) -> Iterator[Study]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    found = Study(tmp_path, begin, database, port)
+    found.file.write_text(STUDY)
+    yield found
+    for process in found.begun:
+        if _runs(process.pid):
+            process.kill()
+
+
+def _runs(pid: int) -> bool:
+    """A process that has ended was waited for, so that its number is free."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_run_in_postgresql_survives_its_coordinator_and_its_server(
+    study: Study, server: Server, tacit: Tacit
+) -> None:
+    first = study.serve(study.file, "--out", study.folder)
+    study.until(lambda: "listening" in first.out.read_text())
+    assert "rows and ledger in postgresql://tacit@/" in first.out.read_text()
+
+    shutil.copytree(study.folder, study.place / "copy")
+    second = study.serve("--resume", study.place / "copy").wait()
+    assert second.returncode == 3, second.stderr
+    assert "in use by another coordinator" in second.stderr
+
+    study.join()
+    study.until_round(3)
+    first.kill()
+    done = len(study.events())
+    again = study.serve("--resume", study.folder)
+    study.until(lambda: len(study.events()) > done + 9)
+    server.stop()
+    lost = again.wait()
+    server.start()
+    assert lost.returncode == 1, lost.stderr
+    assert "check the server and the URL, then resume" in lost.stderr
+    assert f"tacit serve --resume {study.folder}" in lost.stderr
+
+    last = study.serve("--resume", study.folder).wait()
+    assert last.returncode == 0, last.stderr
+    assert simulate(read_config(study.file, ["budget.ledger=run"])).digest in last.stdout
+    assert not list(study.folder.rglob("*.db"))
+    ended = [first.out.read_text(), first.err.read_text(), second.stderr, lost.stderr, last.stdout]
+    _check_readers(study, tacit, ended)
+
+
+def _check_readers(study: Study, tacit: Tacit, said: list[str]) -> None:
+    """Whatever reads a run reads this one, if it is told where it is, and shows no password."""
+    commands = (["report"], ["budget"], ["audit", "ledger"])
+    for command in commands:
+        found = tacit(*command, study.folder, TACIT_DATABASE=study.database)
+        assert found.returncode == 0, found.stderr
+        said += [found.stdout, found.stderr]
+        unset = tacit(*command, study.folder)
+        assert unset.returncode == 3
+        assert "has its rows in PostgreSQL: set TACIT_DATABASE to" in unset.stderr
+        assert "Traceback" not in unset.stderr
+    assert "all 24 committed rounds are in it" in "".join(said)
+    files = [path for path in study.folder.rglob("*") if path.suffix != ".safetensors"]
+    said += [path.read_text() for path in files if path.is_file()]
+    assert "s3cret" not in "".join(said)
+    assert "postgresql://tacit@/" in (study.folder / "privacy.json").read_text()
+
+
+def test_a_simulation_knows_no_database(wine: Path, tacit: Tacit) -> None:
+    found = tacit("run", wine, "--out=out", TACIT_DATABASE="postgresql://nobody@127.0.0.1:1/none")
+    assert found.returncode == 0, found.stderr
+    assert (wine.parent / "out" / "store.db").exists()
