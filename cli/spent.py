@@ -25,7 +25,7 @@ from ..reports.ledgers import about, client_ledgers, counts_of, is_there, read_w
 from ..reports.records import read
 from ..simulations.config import Config, read_config
 from ..simulations.custody import clients_folder, lasting_ledger, shared_ledger
-from ..simulations.rows import database_of, ledger_of
+from ..simulations.rows import VARIABLE, database_of, ledger_of, named_database
 from ..simulations.run_folder import RunFolder
 from ..simulations.setup import prepare
 from ..wire.database import Where, name_of
@@ -119,6 +119,10 @@ def show_spent(
         console.emit({"ledger": name, "spent": [asdict(row) for row in rows]})
         return
     console.say(_where(where))
+    if named_database() and not (source and source.is_dir()):
+        console.note(
+            f"{VARIABLE} is set: what `tacit serve` is charged is there; name a run folder to see it."
+        )
     if unseen:
         console.say(f"The ledgers about single rows are {UNSEEN}.")
     for meaning in sorted({_meaning(row) for row in rows}):

@@ -161,3 +161,13 @@ def test_a_simulation_knows_no_database(wine: Path, tacit: Tacit) -> None:
     found = tacit("run", wine, "--out=out", TACIT_DATABASE="postgresql://nobody@127.0.0.1:1/none")
     assert found.returncode == 0, found.stderr
     assert (wine.parent / "out" / "store.db").exists()
+
+
+def test_a_budget_without_a_run_says_that_it_is_not_about_the_database(
+    wine: Path, tacit: Tacit
+) -> None:
+    url = "postgresql://nobody:s3cret@127.0.0.1:1/none"
+    found = tacit("budget", wine, TACIT_DATABASE=url)
+    assert found.returncode == 0, found.stderr
+    assert "TACIT_DATABASE is set: what `tacit serve` is charged is there" in found.stderr
+    assert "s3cret" not in found.stderr
