@@ -216,10 +216,10 @@ class Agent:
         self.observe(News(event=event, text=text, facts=facts))
 
 
-def _may_pass(error: Exception) -> bool:
+def _may_pass(error: BaseException | None) -> bool:
     """Whether the disk was full: that is no failure of the client's code, and may be over soon."""
     if isinstance(error, StoreError):
-        return isinstance(error.__cause__, OperationalError)
+        return isinstance(error.__cause__, OperationalError) or _may_pass(error.__cause__)
     return isinstance(error, OSError) and error.errno in NO_ROOM
 
 
