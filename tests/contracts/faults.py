@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import signal
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -45,6 +46,15 @@ Happen = Callable[["Stage", Random], Awaitable[None]]
 async def _kill(stage: Stage, party: Party, chance: Random, skew: float = 0.0) -> None:
     party.skew, party.away = skew, chance.uniform(0.0, 0.4)
     party.kill()
+
+
+async def _kill_at_work(stage: Stage, party: Party, chance: Random) -> None:
+    """As it writes down what it did: its memory, its ledger, its answer, or a round."""
+    before, until = stage.written(party), time.monotonic() + 2.0
+    while stage.written(party) == before and time.monotonic() < until:
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(chance.choice((0.0, 0.003, 0.01)))
+    await _kill(stage, party, chance)
 
 
 async def _freeze(stage: Stage, party: Party, chance: Random) -> None:
@@ -137,6 +147,8 @@ def _at_client(do: Callable[..., Awaitable[None]], **given: float) -> Happen:
 KINDS: Final[dict[str, Happen]] = {
     "kill the coordinator": _at_coordinator(_kill),
     "kill a client": _at_client(_kill),
+    "kill the coordinator at work": _at_coordinator(_kill_at_work),
+    "kill a client at work": _at_client(_kill_at_work),
     "freeze the coordinator": _at_coordinator(_freeze),
     "freeze a client": _at_client(_freeze),
     "interrupt the coordinator": _interrupt,

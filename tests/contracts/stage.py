@@ -7,6 +7,7 @@ import json
 import signal
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 
@@ -98,6 +99,15 @@ class Stage:
         lines = events.read_text(errors="replace").splitlines() if events.exists() else []
         began = [line for line in lines if '"round_began"' in line and line.endswith("}")]
         return int(json.loads(began[-1])["round"]) if began else 0
+
+    def written(self, party: Party) -> set[tuple[str, int]]:
+        """What `party` has written down by now."""
+        folder = self.scene.folder / ("run" if party is self.coordinator else party.name)
+        found = set()
+        for path in folder.rglob("*.[ads]*"):  # answers, databases and arrays
+            with suppress(OSError):
+                found.add((path.name, path.stat().st_mtime_ns))
+        return found
 
     def somebody(self, chance: Random) -> Party:
         return self.sites[chance.choice(CLIENTS)]
