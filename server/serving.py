@@ -21,6 +21,7 @@ from ..wire import federation_pb2_grpc as rpc
 from ..wire.errors import TacitError
 from ..wire.protocol import MESSAGE
 from .control import Control
+from .malformed import Forgiving
 from .remote import Remote
 from .service import Federation
 
@@ -97,7 +98,7 @@ def serving(loop: asyncio.AbstractEventLoop, port: Port) -> Iterator[int]:
 
 async def _start(port: Port) -> tuple[grpc.aio.Server, int]:
     most = ("grpc.max_allowed_incoming_connections", _open_files() // 2)  # the run needs some too
-    server = grpc.aio.server(options=[*OPTIONS, most])
+    server = grpc.aio.server(interceptors=[Forgiving()], options=[*OPTIONS, most])
     rpc.add_FederationServicer_to_server(port.federation, server)
     rpc.add_ControlServicer_to_server(port.control, server)
     health_pb2_grpc.add_HealthServicer_to_server(await _health(), server)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 import grpc
-from google.protobuf.message import DecodeError
 
 from ..wire import federation_pb2 as pb
 from ..wire.errors import CodecError
@@ -97,8 +96,6 @@ class Submission:
             return await asyncio.wait_for(anext(self.pieces), IDLE)
         except StopAsyncIteration:
             return None
-        except DecodeError:
-            await self._refuse(MALFORMED, "a piece is malformed")
         except TimeoutError:
             reason = f"nothing came for {IDLE:.0f} s"
             await self._refuse(grpc.StatusCode.DEADLINE_EXCEEDED, reason)
