@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import sys
@@ -54,6 +55,7 @@ def join(
 ) -> None:
     """Take part in a run: dial the coordinator, train when asked, and come back after any loss."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    os.umask(0o077)  # secrets are among what it writes
     with failing_as(form):
         try:
             _join(address, study, changes, data, certs, insecure, state, cap, form)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -41,6 +42,7 @@ def serve(
 ) -> None:
     """Coordinate a run: wait for clients, train with them, and go on after anything that happens."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    os.umask(0o077)  # secrets are among what it writes
     with failing_as(form):
         _serve(
             config,
