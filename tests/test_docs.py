@@ -20,6 +20,8 @@ PAGES = [
     path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if path.exists()
 ]
 FORCES_COLOUR = ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS")
+PLAIN = {name: value for name, value in os.environ.items() if name not in FORCES_COLOUR}
+PROGRAMS = {"python": [sys.executable], "tacit": [sys.executable, "-m", "tacit"]}
 
 
 def blocks(language: str) -> Iterator[tuple[str, str]]:
@@ -51,13 +53,12 @@ def split(line: str) -> list[str]:
 
 @functools.cache
 def help_of(*command: str) -> str:
-    environment = {k: v for k, v in os.environ.items() if k not in FORCES_COLOUR}
     done = subprocess.run(
         [sys.executable, "-m", "tacit", *command, "--help"],
         capture_output=True,
         text=True,
         check=False,
-        env={**environment, "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"},
+        env={**PLAIN, "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"},
     )
     assert done.returncode == 0, f"tacit {' '.join(command)}: {done.stderr}"
     return done.stdout
@@ -81,6 +82,25 @@ def test_a_command_ends_where_the_shell_says_it_does() -> None:
 @pytest.mark.parametrize(("where", "line"), list(commands()))
 def test_the_commands_in_the_documentation_exist(where: str, line: str) -> None:
     assert missing(split(line)) == [], f"{where}: {line}"
+
+
+@pytest.mark.skipif(not (ROOT / "examples").exists(), reason="there are no examples")
+def test_the_deployment_page_begins_with_commands_that_say_what_it_says(tmp_path: Path) -> None:
+    """The first block of docs/deployment.md; notes go to stderr, and are not in it."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    block = next(block for where, block in blocks("console") if "deployment.md" in where)
+    said = ""
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            program, *words = shlex.split(line.removeprefix("$ "))
+            said += line + "\n" + output([*PROGRAMS[program], *words], tmp_path)
+    assert said == block
+
+
+def output(command: list[str], folder: Path) -> str:
+    return subprocess.run(
+        command, cwd=folder, stdout=subprocess.PIPE, text=True, check=True, env=PLAIN
+    ).stdout
 
 
 @pytest.mark.parametrize(("where", "block"), list(blocks("python")))
