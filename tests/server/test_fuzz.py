@@ -137,7 +137,7 @@ class Settling:
             )
         finally:
             exchange.release()
-        assert verdict.status in (pb.STATUS_ACCEPTED, pb.STATUS_REFUSED)
+        assert verdict[0].status in (pb.STATUS_ACCEPTED, pb.STATUS_REFUSED)
         fold: Fold = exchange.fold
         assert len(fold.receipts) + len(fold.refusals) + len(fold.failures) == 1
         assert all(r.reason.isprintable() and len(r.reason) < 4001 for r in fold.refusals)
