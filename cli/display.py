@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from ..server.progress import Progress
-from ..simulations.setup import Setup
+from ..simulations.conduct import Plan
 from . import console
 from .events import Events
 from .lines import Lines, Silent
@@ -28,12 +28,10 @@ class Display(AbstractContextManager["Display"], Protocol):
         ...
 
 
-def choose(setup: Setup, form: Format, *, quiet: bool, done: int) -> Display:
+def choose(plan: Plan, form: Format, *, quiet: bool, done: int) -> Display:
     """The display for stdout as it is, of a run of which `done` rounds were done before."""
-    config = setup.config
-    rounds = Rounds(
-        rounds=config.rounds, every=config.evaluate.every, measured=bool(setup.measured)
-    )
+    config = plan.config
+    rounds = Rounds(rounds=config.rounds, every=config.evaluate.every, measured=bool(plan.measured))
     if quiet:
         return Silent()
     if form is Format.JSON:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +14,7 @@ from typing import Self
 from ..reports.records import read
 from ..reports.summary import summarise
 from ..simulations.config import Config, read_config
-from ..simulations.run import help_run
-from ..simulations.run import run as run_setup
 from ..simulations.run_folder import RunFolder
-from ..simulations.setup import Setup, cautions, prepare
 from ..wire.errors import BudgetSpent, StoreError, TacitError
 from . import console
 from .display import choose
@@ -133,12 +130,16 @@ def _show(attempt: Attempt, form: Format, *, quiet: bool) -> None:
 
 def simulate(attempt: Attempt, form: Format, quiet: bool) -> None:
     """Trains simulated clients, and shows how far it is."""
+    from ..simulations.run import help_run
+    from ..simulations.run import run as run_setup
+    from ..simulations.setup import cautions, prepare
+
     with patience():
         setup = prepare(attempt.config)
     if console.is_helper():
         help_run(setup, attempt.folder)
         return
-    introduce(attempt, setup, form, quiet=quiet)
+    introduce(attempt, cautions(setup), form, quiet=quiet)
     with choose(setup, form, quiet=quiet, done=attempt.done) as display:
         run_setup(
             setup,
@@ -149,9 +150,9 @@ def simulate(attempt: Attempt, form: Format, quiet: bool) -> None:
         )
 
 
-def introduce(attempt: Attempt, setup: Setup, form: Format, *, quiet: bool) -> None:
+def introduce(attempt: Attempt, warnings: Iterable[str], form: Format, *, quiet: bool) -> None:
     """Says what there is to say before the first round."""
-    for text in cautions(setup):
+    for text in warnings:
         if form is Format.JSON:
             console.emit({"event": "caution", "text": text})
         else:

@@ -78,7 +78,7 @@ def over_the_network(
             console.say(f"{what} in {name_of(database)}")
         with patience():
             study = prepare_study(attempt.config, kept_study(attempt.folder))
-        introduce(attempt, study, form, quiet=quiet)
+        introduce(attempt, study.cautions, form, quiet=quiet)
         shown = choose(study, form, quiet=quiet, done=attempt.done)
         with logging_to(log), shown as display:
             serve(

@@ -94,7 +94,7 @@ def measure(setup: Setup) -> Costs:
     config = setup.config.model_copy(update={"run": alone, "budget": None})
     with tempfile.TemporaryDirectory(prefix="tacit-") as folder:
         local = replace(setup, config=config)
-        with simulated(local, RunFolder(Path(folder)), "", lambda taken, members: None) as carrier:
+        with simulated(local, RunFolder(Path(folder)), lambda taken, members: None) as carrier:
             client, step = _fit(setup, carrier)
             return Costs(
                 client=client,

@@ -23,7 +23,7 @@ from ..server.remote import Patience, Remote
 from ..server.service import Federation
 from ..server.serving import Port, event_loop, serving
 from ..server.store import Store
-from ..simulations.run import Result, run
+from ..simulations.conduct import Result, conduct
 from ..simulations.run_folder import RunFolder
 from ..wire.dial import LOOPBACK
 from ..wire.errors import BudgetSpent, TacitError
@@ -94,7 +94,7 @@ def serve(
         observe(progress)
 
     reach = partial(_reach, study, folder, listening, listens, report, metrics, linger)
-    return run(study, folder, resume=resume, observe=both, reach=reach, database=database)
+    return conduct(study, folder, reach, resume=resume, observe=both, database=database)
 
 
 @contextmanager

@@ -1,32 +1,36 @@
-"""The study: what a coordinator and its clients must agree on, and what each makes of it."""
+"""The study: what a coordinator and its clients must agree on, and what a coordinator knows of it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import weakref
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..client.data import Data
-from ..client.task import Task
 from ..server.coordinator import POOLED
 from ..simulations.config import RUN, SHARED, Config, ConfigError, read_config
-from ..simulations.dataset import Dataset
-from ..simulations.description import Description, describe
+from ..simulations.dataset import DataError
+from ..simulations.description import Description, from_json
 from ..simulations.partition import Natural
 from ..simulations.run_folder import RunFolder
-from ..simulations.setup import Setup, prepare
+from ..wire.arrays import Stored
 from ..wire.durable import write_durably
+from ..wire.messages import Arrays
+
+if TYPE_CHECKING:
+    from ..client.task import Task
 
 OWN: dict[str, Any] = {"run": True, "data": {"path": True}}
 """What is nobody else's business: where a party computes, and where its rows are."""
 FILE = "study.toml"
 """In the run folder: the study as it was written, and not as the run resolved it."""
-FEW = 4
-"""Rows that stand in for those which a coordinator has not."""
 
 
 def agreed(config: Config) -> dict[str, Any]:
@@ -43,24 +47,28 @@ def fingerprint(config: Config) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Study(Setup):
+class Study:
     """A run whose clients are elsewhere: the coordinator knows their names, and not their rows.
 
-    `agreed` is the configuration as it was written, which all parties have alike.
+    `agreed` is the configuration as it was written, which all parties have alike, and `config` the same
+    with nothing left open. `cautions` are what will run, but may not be meant.
     """
 
     agreed: Config
+    config: Config
+    description: Description
+    initial: Arrays = field(repr=False)
+    cautions: tuple[str, ...] = ()
+
+    @property
+    def clients(self) -> list[str]:
+        """Those who may take part in a round."""
+        return list(self.description.clients)
 
     @property
     def measured(self) -> list[str]:
         """All of them; a client without rows to measure on says so by counting none."""
         return self.clients
-
-    @cached_property
-    def description(self) -> Description:
-        """The population as far as it is known: nobody's rows are."""
-        known = describe(self.population)
-        return replace(known, official=0, groups={}, clients=dict.fromkeys(known.clients))
 
 
 def keep_study(study: Study, folder: RunFolder) -> None:
@@ -82,24 +90,46 @@ def prepare_study(
     `agreed` is what the parties have; it differs from `config` in what a run resolves when it begins,
     such as the noise that fits a budget. `task` goes before the one that `config` names.
 
-    Raises `ConfigError` or `DataError`.
+    The model is made and tried by a process that is gone afterwards, and torch with it, unless this one
+    has torch anyway. Raises `ConfigError` or `DataError`.
     """
     check(config)
-    setup = prepare(config, task, _stand_in(config) if config.deployment.shape else None)
-    named, found = set(config.deployment.clients), setup.population.clients.keys()
-    if named and named != found:
-        odd = sorted(named ^ found)[0]
-        raise ConfigError(
-            f"deployment.clients: {odd!r} is not both there and a client of the partition; leave the "
-            "list out to have all clients of the partition."
+    folder = Path(tempfile.mkdtemp(prefix="tacit-"))
+    try:
+        if task is not None or "torch" in sys.modules:
+            from .preparing import write_plan
+
+            write_plan(config, task, folder)
+        else:
+            _write_elsewhere(config, folder)
+        study = Study(
+            agreed=agreed or config,
+            config=read_config(folder / "config.toml"),
+            description=from_json((folder / "population.json").read_text()),
+            initial=Stored(folder / "initial.safetensors"),
+            cautions=tuple(json.loads((folder / "cautions.json").read_text())),
         )
-    return Study(
-        agreed=agreed or config,
-        config=setup.config,
-        population=setup.population,
-        task=setup.task,
-        initial=setup.initial,
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    weakref.finalize(study, shutil.rmtree, folder, ignore_errors=True)
+    return study
+
+
+def _write_elsewhere(config: Config, folder: Path) -> None:
+    """`write_plan` in a process of its own."""
+    (folder / "agreed.toml").write_text(config.to_toml())
+    done = subprocess.run(
+        [sys.executable, "-m", "tacit.deployment.preparing", folder],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
     )
+    refused = folder / "refused.json"
+    if refused.exists():
+        kind, message = json.loads(refused.read_text())
+        raise (ConfigError if kind == "ConfigError" else DataError)(message)
+    if done.returncode:
+        raise ConfigError(f"The model cannot be made: its process ended with {done.returncode}.")
 
 
 def check(config: Config) -> None:
@@ -120,20 +150,3 @@ def check(config: Config) -> None:
         )
     if POOLED in config.deployment.clients:
         raise ConfigError(f"deployment.clients: {POOLED!r} is not a name for a client.")
-
-
-def _stand_in(config: Config) -> Dataset:
-    """Rows of zeros, as many for each client: they have the shape, and say nothing."""
-    shape, clients = config.deployment.shape or (), tuple(sorted(config.deployment.clients))
-    classes, count = config.data.classes or 0, FEW * len(clients)
-    targets = np.arange(count) % classes if classes else np.zeros(count, np.float32)
-    return Dataset(
-        name=config.population_name,
-        data=Data(features=np.zeros((count, *shape), np.float32), targets=targets),
-        classes=classes,
-        test=np.zeros(count, bool),
-        owner=np.repeat(np.arange(len(clients)), FEW),
-        owners=clients,
-        group_names={},
-        tabular=len(shape) == 1,
-    )

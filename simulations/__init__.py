@@ -7,7 +7,8 @@ from .config import Config, ConfigError, make_config, read_config
 from .dataset import DataError, Dataset
 
 if TYPE_CHECKING:
-    from .run import Result, simulate
+    from .conduct import Result
+    from .run import simulate
 
 __all__ = [
     "Config",
@@ -23,6 +24,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """What needs torch is imported when it is asked for: a coordinator does without."""
-    if name not in ("Result", "simulate"):
+    homes = {"Result": ".conduct", "simulate": ".run"}
+    if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(".run", __name__), name)
+    return getattr(import_module(homes[name], __name__), name)

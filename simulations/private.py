@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..client.data import Data
-from ..client.task import Task
 from ..privacy.accountants import rdp_epsilon
 from ..privacy.accounting import affordable, calibrate
 from ..privacy.budget import Adjacency, Budget, Unit
@@ -23,6 +23,9 @@ from ..privacy.mechanism import Mechanism
 from ..privacy.sampling import Sampling
 from ..wire.fold import largest
 from .config import Config, ConfigError
+
+if TYPE_CHECKING:
+    from ..client.task import Task
 
 LITTLE = 1e-3
 """A noise multiplier with which every mechanism can say what its event looks like."""

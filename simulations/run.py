@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,76 +14,18 @@ import torch
 from ..client.memory import Memory
 from ..client.task import Task
 from ..client.trainer import Plain, choose_device
-from ..fairness.statistics import add, rates
-from ..privacy.account import Account
-from ..privacy.budget import Unit
-from ..privacy.ledger import Ledger
-from ..privacy.secret import Secret
-from ..server.coordinator import POOLED, Coordinator
-from ..server.progress import Committed, Evaluated, Observe, Progress
+from ..server.coordinator import POOLED
+from ..server.progress import Observe
 from ..server.store import Store
-from ..strategies.strategy import ServerState
-from ..wire.arrays import encode
-from ..wire.database import name_of
-from ..wire.errors import BudgetSpent
-from ..wire.messages import Arrays
 from ..wire.transport import InMemory, Transport
-from .baselines import Baselines, load_baselines, save_baselines, train_baselines
+from .conduct import Result, conduct
 from .config import Config
 from .custody import Custody, ledger_path
 from .dataset import Dataset
 from .engine import Watch, assist, coordinating, spawned, torchrun_rank
-from .rows import ledger_of
 from .run_folder import RunFolder
 from .setup import Setup, prepare
 from .worker import Job
-
-Reach = Callable[[Store], AbstractContextManager[Transport]]
-"""Connects to the clients of the run that a store is of, until it is left."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """What a run ended with.
-
-    `history` has an entry for each round: what was committed, and the evaluation if there was one.
-    """
-
-    config: Config
-    parameters: Arrays = field(repr=False)
-    history: list[tuple[Committed, Evaluated | None]] = field(repr=False)
-    baselines: Baselines | None = field(default=None, repr=False)
-
-    @property
-    def clients(self) -> dict[str, dict[str, float]]:
-        """Each client's rates on its own held-out rows, at the last evaluation."""
-        last = self._last()
-        return {name: rates(counts) for name, counts in last.clients.items()} if last else {}
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """The rates over all clients' held-out rows, at the last evaluation."""
-        last = self._last()
-        return rates(add(last.clients.values())) if last else {}
-
-    @property
-    def pooled(self) -> dict[str, float]:
-        """The rates on the pooled test rows, where there are any beside the clients' own."""
-        last = self._last()
-        return rates(last.pooled) if last else {}
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the parameters: equal for equal bits."""
-        return parameter_digest(self.parameters)
-
-    def _last(self) -> Evaluated | None:
-        return next((evaluated for _, evaluated in reversed(self.history) if evaluated), None)
-
-
-def parameter_digest(parameters: Arrays) -> str:
-    """SHA-256 of the encoded parameters."""
-    return hashlib.sha256(encode(parameters)).hexdigest()
 
 
 def simulate(
@@ -126,44 +65,13 @@ def run(
     resume: bool = False,
     observe: Observe = lambda progress: None,
     watch: Watch = lambda taken, members: None,
-    reach: Reach | None = None,
-    database: str | None = None,
 ) -> Result:
-    """Runs `setup` in `folder`; with `resume`, goes on from what is there.
+    """Runs `setup` in `folder` with simulated clients; with `resume`, goes on from what is there."""
 
-    `reach` is how the coordinator reaches its clients; by default they are simulated. `database` is the
-    URL of a PostgreSQL database for the run's rows and a shared ledger.
-    """
-    config, described = setup.config, setup.description
-    reach = reach or (lambda store: simulated(setup, folder, described.digest, watch))
-    with folder.locked():
-        (folder.check if resume else folder.create)(config, described)
-        place = {"database": name_of(database)} if database else {}
-        folder.log("resumed" if resume else "started", fingerprint=config.fingerprint(), **place)
-        with (
-            closing(Store(folder.path, database)) as store,
-            store.locked(),
-            closing(Ledger(ledger_of(config, folder, database))) as ledger,
-        ):
-            if store.is_sealed() and not _is_complete(store, config):
-                raise BudgetSpent(
-                    f"{folder.path} ended when its budget was spent; start a new run."
-                )
-            with reach(store) as carrier:
-                coordinator = _coordinator(setup, folder, store, ledger, carrier, observe)
-                state = _until_spent(coordinator, setup, folder)
-                baselines = _baselines(setup, folder, carrier)
-                # before clients hear that the run is over
-                folder.save_model(state.parameters)
-                digest = parameter_digest(state.parameters)
-                folder.log("finished", round=state.round, parameters=digest)
-                _seal(config, folder, store)
-            return Result(
-                config=config,
-                parameters=dict(state.parameters),  # the folder may be a temporary one
-                history=store.history(),
-                baselines=baselines,
-            )
+    def reach(store: Store) -> AbstractContextManager[Transport]:
+        return simulated(setup, folder, watch)
+
+    return conduct(setup, folder, reach, resume=resume, observe=observe)
 
 
 def help_run(setup: Setup, folder: RunFolder) -> NoReturn:
@@ -174,74 +82,11 @@ def help_run(setup: Setup, folder: RunFolder) -> NoReturn:
     assist(make_job(setup, folder), setup.config.run.device)
 
 
-def _is_complete(store: Store, config: Config) -> bool:
-    latest = store.latest()
-    return latest is not None and latest.round >= config.rounds
-
-
-def _seal(config: Config, folder: RunFolder, store: Store) -> None:
-    """Ends the run: what no noise has covered is forgotten, also what clients remember."""
-    store.seal()
-    if config.mechanism_kind != "mean":
-        shutil.rmtree(folder.memory, ignore_errors=True)
-
-
-def _until_spent(coordinator: Coordinator, setup: Setup, folder: RunFolder) -> ServerState:
-    """Runs to the end. A spent budget keeps the last model that was paid for, and is raised again."""
-    try:
-        return coordinator.run(setup.initial)
-    except BudgetSpent as spent:
-        if (state := coordinator.store.latest()) is not None:
-            folder.save_model(state.parameters)
-            folder.log("budget_spent", round=state.round, reason=str(spent))
-        _seal(setup.config, folder, coordinator.store)
-        raise
-
-
-def _coordinator(
-    setup: Setup,
-    folder: RunFolder,
-    store: Store,
-    ledger: Ledger,
-    carrier: Transport,
-    observe: Observe,
-) -> Coordinator:
-    def both(progress: Progress) -> None:
-        folder.observe(progress)
-        observe(progress)
-
-    config, seed = setup.config, setup.config.insecure_noise_seed
-    account = Account(
-        ledger=ledger,
-        population=config.population_name,
-        unit=Unit.CLIENT,
-        run=store.run() if seed is None else f"insecure-{seed}",  # clients' noise rests on it
-        budget=config.budget_of(Unit.CLIENT),
-    )
-    return Coordinator(
-        strategy=config.strategy,
-        mechanism=config.mechanism,
-        sampler=config.sampler,
-        transport=carrier,
-        store=store,
-        account=account,
-        secret=store.secret() if seed is None else Secret.from_test_seed(seed),
-        clients=setup.clients,
-        measured=setup.measured,
-        rounds=config.rounds,
-        seed=config.seed,
-        settings=config.train.settings(),
-        evaluate_every=config.evaluate.every,
-        may_miss=config.deployment.may_miss,
-        observe=both,
-    )
-
-
 @contextmanager
-def simulated(setup: Setup, folder: RunFolder, dealing: str, watch: Watch) -> Iterator[Transport]:
+def simulated(setup: Setup, folder: RunFolder, watch: Watch) -> Iterator[Transport]:
     """Reaches simulated clients: in this process, in worker processes, or by torchrun."""
     job, device, workers = make_job(setup, folder), setup.config.run.device, worker_count(setup)
-    job.custody.bind(dealing)
+    job.custody.bind(setup.description.digest)
     if torchrun_rank() is not None:
         with coordinating(job) as engine:
             engine.watch = watch
@@ -291,20 +136,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _baselines(setup: Setup, folder: RunFolder, carrier: Transport) -> Baselines | None:
-    if not setup.config.baselines:
-        return None
-    if (found := load_baselines(folder.baselines)) is not None:
-        return found
-    baselines = train_baselines(
-        carrier,
-        setup.config.baselines,
-        [name for name in setup.measured if name != POOLED],
-        seed=setup.config.seed,
-        parameters=setup.initial,
-        settings=setup.config.train.settings(),
-    )
-    save_baselines(folder.baselines, baselines)
-    return baselines

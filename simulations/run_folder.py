@@ -12,13 +12,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
 from .. import __version__
 from ..server.progress import Began, Committed, Evaluated, Failed, Progress, Refused
-from ..wire.arrays import encode
-from ..wire.durable import append_line, write_durably
+from ..wire.arrays import write_arrays
+from ..wire.durable import append_line, stream_durably, write_durably
 from ..wire.errors import StoreError
 from ..wire.messages import Arrays
 from .config import Config, read_config
@@ -153,9 +154,16 @@ class RunFolder:
             case Evaluated(round=number, clients=clients, seconds=seconds):
                 self.log("evaluated", round=number, clients=len(clients), seconds=round(seconds, 4))
 
-    def save_model(self, parameters: Arrays) -> None:
-        """Writes the final parameters."""
-        write_durably(self.model, encode(parameters))
+    def save_model(self, parameters: Arrays) -> str:
+        """Writes the final parameters, and returns the SHA-256 of their encoding."""
+        digests = []
+
+        def write(file: BinaryIO) -> str:
+            digests.append(write_arrays(file, parameters))
+            return self.model.name
+
+        stream_durably(self.path, write)
+        return digests[0]
 
 
 def environment() -> dict[str, object]:

@@ -57,7 +57,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         "reports",
     },
 }
-SERVER_MODULES = ["tacit.server"] + [
+COORDINATORS = ["tacit.cli.serving", "tacit.cli.watching", "tacit.deployment.operator"]
+"""What a coordinator's or an operator's process imports."""
+SERVER_MODULES = ["tacit.server", *COORDINATORS] + [
     module.name for module in pkgutil.walk_packages(tacit.server.__path__, "tacit.server.")
 ]
 

@@ -16,9 +16,10 @@ import pytest
 from tacit.reports.write import write_report
 from tacit.server.progress import Committed
 from tacit.server.store import Store
+from tacit.simulations.conduct import Result
 from tacit.simulations.config import make_config
 from tacit.simulations.description import describe
-from tacit.simulations.run import Result, simulate
+from tacit.simulations.run import simulate
 from tacit.simulations.run_folder import RunFolder
 from tacit.simulations.setup import prepare
 from tacit.wire.errors import StoreError

@@ -17,8 +17,9 @@ import pytest
 import torch
 from tacit.privacy import Account, Budget, Ledger, Unit
 from tacit.server import Coordinator, Store
+from tacit.simulations.conduct import parameter_digest
 from tacit.simulations.config import Config, make_config
-from tacit.simulations.run import in_process, make_job, parameter_digest, run, simulate
+from tacit.simulations.run import in_process, make_job, run, simulate
 from tacit.simulations.run_folder import RunFolder
 from tacit.simulations.setup import prepare
 from tacit.wire import Fold, Instruction, Transport
