@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..client.trainer import choose_device
+from ..deployment.study import prepare_study
 from ..reports.tables import holdings, population_line
 from ..simulations.config import Config
 from ..simulations.description import Description, describe
@@ -22,7 +23,7 @@ from .sizes import readable, sizes
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """`problems` would stop a run, `cautions` would not."""
+    """`problems` would stop a run, `cautions` would not; sites' own rows are no known `population`."""
 
     problems: tuple[str, ...]
     cautions: tuple[str, ...] = ()
@@ -31,8 +32,9 @@ class Findings:
 
 def inspect(config: Config, out: Path) -> Findings:
     """Tries everything that a run of `config` in `out` needs; nothing is written."""
+    elsewhere = config.deployment.shape is not None
     try:
-        setup = prepare(config)
+        setup = prepare_study(config) if elsewhere else prepare(config)
     except TacitError as error:
         problems = [*str(error).splitlines(), *_sampler(config), *_device(config), *_folder(out)]
         return Findings(problems=tuple(dict.fromkeys(problems)))
@@ -40,7 +42,7 @@ def inspect(config: Config, out: Path) -> Findings:
     return Findings(
         problems=tuple(problems),
         cautions=tuple(cautions(setup)),
-        population=describe(setup.population),
+        population=None if elsewhere else describe(setup.population),
     )
 
 
@@ -58,6 +60,8 @@ def show(found: Findings, form: Format) -> None:
         for attribute, groups in described.groups.items():
             sizes = ", ".join(f"{name} {size:,}" for name, size in groups.items())
             console.say(f"rows by {attribute}: {sizes}")
+    else:
+        console.say("the rows are at the sites: each checks its own when it joins.")
     for text in found.cautions:
         console.caution(text)
     console.say("ok: nothing here would stop a run.")

@@ -233,6 +233,17 @@ def test_a_site_keeps_to_its_own_cap_and_the_coordinator_says_so(parties: Consor
     assert "budget" in refused[0]["reason"]
 
 
+def test_a_study_is_checked_where_no_rows_are(tacit: Tacit) -> None:
+    done = tacit("check", EXAMPLE / "study.toml")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "the rows are at the sites: each checks its own when it joins.\n"
+        "ok: nothing here would stop a run.\n"
+    )
+    done = tacit("check", EXAMPLE / "study.toml", "--set", "data.standardise=pooled")
+    assert "needs everybody's rows" in done.stderr
+
+
 def test_sigterm_costs_the_open_round_and_no_other(parties: Consortium) -> None:
     coordinator = parties.serve("study.toml", *SHORT, "--out", "served")
     eventually(lambda: "round 1" in parties.ask("status").stdout, lambda: "round 1")
