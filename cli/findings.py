@@ -12,7 +12,7 @@ from ..client.trainer import choose_device
 from ..deployment.study import prepare_study
 from ..reports.tables import holdings, population_line
 from ..simulations.config import Config
-from ..simulations.description import Description, describe
+from ..simulations.description import Description
 from ..simulations.setup import Setup, cautions, make_population, prepare
 from ..wire.errors import TacitError
 from . import console
@@ -32,9 +32,11 @@ class Findings:
 
 def inspect(config: Config, out: Path) -> Findings:
     """Tries everything that a run of `config` in `out` needs; nothing is written."""
-    elsewhere = config.deployment.shape is not None
     try:
-        setup = prepare_study(config) if elsewhere else prepare(config)
+        if config.deployment.shape is not None:
+            study = prepare_study(config)
+            return Findings(problems=tuple(_folder(out)), cautions=study.cautions)
+        setup = prepare(config)
     except TacitError as error:
         problems = [*str(error).splitlines(), *_sampler(config), *_device(config), *_folder(out)]
         return Findings(problems=tuple(dict.fromkeys(problems)))
@@ -42,7 +44,7 @@ def inspect(config: Config, out: Path) -> Findings:
     return Findings(
         problems=tuple(problems),
         cautions=tuple(cautions(setup)),
-        population=None if elsewhere else describe(setup.population),
+        population=setup.description,
     )
 
 

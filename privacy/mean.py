@@ -57,6 +57,6 @@ class Mean(Central, Steady):
         return dict(each(lambda a: a / weight, part("sum", total))), memory
 
 
-@np.errstate(over="ignore")  # what becomes infinite is refused on admission
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite is refused on admission
 def _times(weight: np.float64, array: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(array * weight)

@@ -80,8 +80,8 @@ class Gate:
             client=update.client, examples=update.examples, statistics=update.statistics
         )
         try:
-            bounded = self._bounded(update)
-            fold.add(bounded, receipt, len(self.members))
+            with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused
+                fold.add(self._bounded(update), receipt, len(self.members))
         except ValueError:
             reason = _spoiled(update.contribution) or "too large to be summed exactly"
             fold.refusals.append(Refusal(client=update.client, reason=reason))

@@ -17,6 +17,7 @@ from tacit.simulations import simulate
 from tacit.simulations.config import Config
 from tacit.simulations.run_folder import RunFolder
 from tacit.wire.dial import dial
+from tacit.wire.identity import Role
 from tacit.wire.keys import Keys
 
 STUDIES: dict[str, dict[str, Any]] = {
@@ -66,7 +67,9 @@ def deployed(config: Config, folder: Path) -> str:
         for name in prepared.clients:
             keys = Keys(authority.folder_of(name))
             site = Site(config=config, name=name, folder=folder / "sites" / name)
-            agent = site.agent(partial(dial, f"localhost:{port}", keys), lambda line: None)
+            agent = site.agent(
+                partial(dial, f"localhost:{port}", keys, Role.CLIENT), lambda line: None
+            )
             agent.answers = InTurn(agent.answers, lock)
             threading.Thread(target=agent.run, name=name, daemon=True).start()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from contracts.network import Network, agent, attend, network
+from contracts.processes import eventually
 from tacit.privacy import Mean
 from tacit.server import Admission
 from tacit.server.remote import Patience
@@ -69,7 +70,7 @@ def test_a_round_closes_as_soon_as_enough_have_answered(tmp_path: Path) -> None:
             ("c", "late: the round closed with 2 answers")
         ]
         slow.may.set()
-        _eventually(lambda: net.remote.journal.metrics.count("late") == 1)
+        eventually(lambda: net.remote.journal.metrics.count("late") == 1, lambda: "a late answer")
         assert [receipt.client for receipt in fold.receipts] == ["a", "b"]
 
 
@@ -113,7 +114,7 @@ def test_who_may_miss_is_not_waited_for_beyond_the_deadline(tmp_path: Path) -> N
 def test_stopping_now_gives_the_open_round_up(tmp_path: Path) -> None:
     with network(ADMISSION, ["a"], tmp_path) as net, ThreadPoolExecutor(1) as pool:
         gathering = pool.submit(net.remote.gather, ASKED, ["a"])
-        _eventually(lambda: net.remote.exchange is not None)
+        eventually(lambda: net.remote.exchange is not None, lambda: "an open round")
         net.remote.loop.call_soon_threadsafe(lambda: net.remote.stop(now=True))
         with pytest.raises(Stopped):
             gathering.result(30)
@@ -127,7 +128,7 @@ def test_stopping_lets_the_open_round_end_and_no_other_begin(tmp_path: Path) -> 
         ThreadPoolExecutor(1) as pool,
     ):
         gathering = pool.submit(net.remote.gather, ASKED, ["a"])
-        _eventually(lambda: net.remote.exchange is not None)
+        eventually(lambda: net.remote.exchange is not None, lambda: "an open round")
         net.remote.loop.call_soon_threadsafe(lambda: net.remote.stop(now=False))
         slow.may.set()
         assert len(gathering.result(30).receipts) == 1
@@ -144,7 +145,7 @@ def test_an_answer_outlives_its_coordinator_and_is_not_computed_twice(tmp_path: 
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
         gathering = pool.submit(net.remote.gather, ASKED, ["a"])
-        _eventually(lambda: net.remote.state_of("a") == "asked")
+        eventually(lambda: net.remote.state_of("a") == "asked", lambda: "a client that trains")
         net.remote.loop.call_soon_threadsafe(lambda: net.remote.stop(now=True))
         with pytest.raises(Stopped):
             gathering.result(30)
@@ -161,10 +162,3 @@ def test_patience_out_of_range_is_refused() -> None:
     for wrong in ({"deadline": 0.0}, {"deadline": float("nan")}, {"enough": 0}, {"may_miss": -1}):
         with pytest.raises(ValueError, match="Expected"):
             Patience(**wrong)
-
-
-def _eventually(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < until, "it never came to that"
-        time.sleep(0.01)
