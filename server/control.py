@@ -17,7 +17,7 @@ from ..wire.errors import TacitError
 from ..wire.identity import Role
 from ..wire.messages import Purpose
 from ..wire.protocol import chunks
-from .door import UNKNOWN, Context, Door, refuse
+from .door import Context, Door, refuse
 from .remote import Remote
 
 LOOK: Final = 0.2
@@ -70,8 +70,8 @@ class Control(rpc.ControlServicer):
         operator = await self.door.admit(context, Role.OPERATOR)
         seen = position = 0
         while True:
-            if reason := self.door.objection(operator):
-                await refuse(context, self.remote.journal, operator.name, UNKNOWN, reason)
+            if found := self.door.objection(operator):
+                await refuse(context, self.remote.journal, operator.name, *found)
             over = self.remote.over
             lines, position = await asyncio.to_thread(_whole_lines, self.events, position)
             for line in lines:

@@ -15,6 +15,9 @@ from ..wire.revocations import Revocations
 from .journal import Journal
 
 UNKNOWN: Final = grpc.StatusCode.UNAUTHENTICATED
+UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE
+Objection = tuple[grpc.StatusCode, str]
+"""With which status, and why."""
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -25,7 +28,7 @@ class Door(Protocol):
         """Who calls; the call is aborted with the reason if it may not be made."""
         ...
 
-    def objection(self, identity: Identity) -> str | None:
+    def objection(self, identity: Identity) -> Objection | None:
         """Why whoever was admitted may not stay; None if nothing is wrong."""
         ...
 
@@ -50,13 +53,14 @@ class Certified:
             identity = identity_of(pems[0] if pems else b"")
         except Unidentified as error:
             await refuse(context, self.journal, "?", UNKNOWN, str(error))
-        if reason := self.objection(identity):
-            await refuse(context, self.journal, identity.name, UNKNOWN, reason)
+        if found := self.objection(identity):
+            await refuse(context, self.journal, identity.name, *found)
         return await _allowed(context, self.journal, identity, role, self.clients)
 
-    def objection(self, identity: Identity) -> str | None:
-        """See `Door`."""
-        return self.revocations.objection(identity, datetime.now(UTC))
+    def objection(self, identity: Identity) -> Objection | None:
+        """See `Door`. A list that cannot be read refuses everyone, until it can be."""
+        found = self.revocations.objection(identity, datetime.now(UTC))
+        return found and (UNKNOWN if found.for_good else UNAVAILABLE, found.reason)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +81,7 @@ class Claimed:
             await refuse(context, self.journal, "?", UNKNOWN, str(error))
         return await _allowed(context, self.journal, identity, role, self.clients)
 
-    def objection(self, identity: Identity) -> str | None:
+    def objection(self, identity: Identity) -> Objection | None:
         """Nothing is known that could be wrong."""
         return None
 

@@ -17,7 +17,7 @@ from ..wire import federation_pb2_grpc as rpc
 from ..wire.foreign import shown
 from ..wire.identity import Identity, Role
 from ..wire.protocol import PROTOCOL
-from .door import UNKNOWN, Context, Door, refuse
+from .door import Context, Door, refuse
 from .journal import Journal
 from .remote import Remote
 from .seats import Seat, Unseated
@@ -80,8 +80,9 @@ class Federation(rpc.FederationServicer):
         """Takes the seats of those who may not stay: a handshake happens once, a stream may last."""
         while True:
             for seat in list(self.remote.seats.taken.values()):
-                if reason := self.door.objection(seat.identity):
-                    seat.take_away(UNKNOWN, reason)
+                if found := self.door.objection(seat.identity):
+                    seat.take_away(*found)
+                await asyncio.sleep(0)  # thousands are looked at in between others' calls
             await asyncio.sleep(LOOK)
 
     @cached_property

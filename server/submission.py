@@ -12,7 +12,7 @@ import grpc
 from ..wire import federation_pb2 as pb
 from ..wire.errors import CodecError
 from ..wire.identity import Identity
-from .door import UNKNOWN, Context, Door, refuse
+from .door import Context, Door, refuse
 from .exchange import Exchange, folding_of
 from .journal import Journal
 from .remote import Remote
@@ -85,8 +85,8 @@ class Submission:
     async def _settle(
         self, exchange: Exchange, answer: pb.Answer, upload: Upload | None
     ) -> tuple[pb.Verdict, bool]:
-        if reason := self.door.objection(self.identity):
-            await self._refuse(UNKNOWN, reason)
+        if found := self.door.objection(self.identity):
+            await self._refuse(*found)
         client = self.identity.name
         return await exchange.settle(client, folding_of(client, answer, upload, exchange))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -25,6 +25,13 @@ class RevocationList:
     until: datetime | None
 
 
+class Objection(NamedTuple):
+    """Why somebody is refused, and whether that will be so tomorrow."""
+
+    reason: str
+    for_good: bool
+
+
 class Revocations:
     """Who is refused by `crl.pem`, as it is now, in a `folder` that has the authority's `ca.pem`.
 
@@ -42,7 +49,7 @@ class Revocations:
     >>> late = Identity(
     ...     role=Role.CLIENT, name="a", serial=7, not_before=now - 3 * day, not_after=now - day
     ... )
-    >>> Revocations(Path("certs/coordinator")).objection(late, now)
+    >>> Revocations(Path("certs/coordinator")).objection(late, now).reason
     'expired since 2029-12-31 00:00 UTC'
     """
 
@@ -51,18 +58,19 @@ class Revocations:
         self.ca = folder / "ca.pem"
         self._read: tuple[Stamp, RevocationList | CertificateError] | None = None
 
-    def objection(self, identity: Identity, now: datetime) -> str | None:
+    def objection(self, identity: Identity, now: datetime) -> Objection | None:
         """Why `identity` is refused at the moment `now`, which has a time zone; None if it is not."""
         if now < identity.not_before:
-            return f"not valid before {moment(identity.not_before)}"
+            return Objection(f"not valid before {moment(identity.not_before)}", for_good=False)
         if now > identity.not_after:
-            return f"expired since {moment(identity.not_after)}"
+            return Objection(f"expired since {moment(identity.not_after)}", for_good=True)
         found = self._current()
         if isinstance(found, CertificateError):
-            return str(found)
+            return Objection(str(found), for_good=False)
         if found.until is not None and now > found.until:
-            return f"{self.crl}: the revocation list is out of date since {moment(found.until)}"
-        return "revoked" if identity.serial in found.serials else None
+            since = f"the revocation list is out of date since {moment(found.until)}"
+            return Objection(f"{self.crl}: {since}", for_good=False)
+        return Objection("revoked", for_good=True) if identity.serial in found.serials else None
 
     def _current(self) -> RevocationList | CertificateError:
         try:

@@ -15,10 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tacit.deployment import Authority
 from tacit.deployment.certificates import make_list
 from tacit.wire.identity import Identity, Role, identity_of
-from tacit.wire.revocations import Revocations
+from tacit.wire.revocations import Objection, Revocations
 
 DAY = timedelta(days=1)
 NOW = datetime.now(UTC)
+REVOKED = Objection("revoked", for_good=True)
 
 
 @pytest.fixture
@@ -41,14 +42,14 @@ def test_who_was_revoked_is_refused_from_then_on(
     hospital, bank = identity(authority, "hospital"), identity(authority, "bank")
     assert revocations.objection(hospital, NOW) is None
     authority.revoke("hospital")
-    assert revocations.objection(hospital, NOW) == "revoked"
+    assert revocations.objection(hospital, NOW) == REVOKED
     assert revocations.objection(bank, NOW) is None
     authority.revoke("bank")
-    assert revocations.objection(hospital, NOW) == "revoked"
-    assert revocations.objection(bank, NOW) == "revoked"
+    assert revocations.objection(hospital, NOW) == REVOKED
+    assert revocations.objection(bank, NOW) == REVOKED
     authority.issue(Role.CLIENT, "hospital")
     assert revocations.objection(identity(authority, "hospital"), NOW) is None
-    assert revocations.objection(hospital, NOW) == "revoked"
+    assert revocations.objection(hospital, NOW) == REVOKED
 
 
 def test_a_certificate_is_refused_before_and_after_its_time(
@@ -56,9 +57,9 @@ def test_a_certificate_is_refused_before_and_after_its_time(
 ) -> None:
     hospital = identity(authority, "hospital")
     late = revocations.objection(hospital, hospital.not_after + DAY)
-    assert late == f"expired since {hospital.not_after:%Y-%m-%d %H:%M} UTC"
+    assert late == (f"expired since {hospital.not_after:%Y-%m-%d %H:%M} UTC", True)
     early = revocations.objection(hospital, hospital.not_before - DAY)
-    assert early == f"not valid before {hospital.not_before:%Y-%m-%d %H:%M} UTC"
+    assert early == (f"not valid before {hospital.not_before:%Y-%m-%d %H:%M} UTC", False)
 
 
 def foreign(authority: Authority, folder: Path) -> bytes:
@@ -139,8 +140,9 @@ def test_a_list_that_cannot_be_believed_refuses_everyone(
     for _ in range(2):  # the second time from memory
         objection = revocations.objection(bank, NOW)
         assert objection is not None
-        assert objection.startswith(f"{revocations.crl}: the revocation list ")
-        assert said in objection
+        assert objection.reason.startswith(f"{revocations.crl}: the revocation list ")
+        assert said in objection.reason
+        assert not objection.for_good
     revocations.crl.write_bytes(good)
     assert revocations.objection(bank, NOW) is None
 
@@ -152,7 +154,7 @@ def test_a_list_or_an_authority_that_is_missing_refuses_everyone(
     bank, path = identity(authority, "bank"), authority.folder_of("coordinator") / file
     assert revocations.objection(bank, NOW) is None
     path.rename(path.with_suffix(".away"))
-    assert "cannot be read: No such file" in (revocations.objection(bank, NOW) or "")
+    assert "cannot be read: No such file" in str(revocations.objection(bank, NOW))
     path.with_suffix(".away").rename(path)
     assert revocations.objection(bank, NOW) is None
 
@@ -169,7 +171,7 @@ def test_a_new_list_of_equal_size_and_time_is_read(
         crl.with_suffix(".new").write_bytes(made)
         os.utime(crl.with_suffix(".new"), (1e9, 1e9))
         crl.with_suffix(".new").rename(crl)
-        assert revocations.objection(revoked, NOW) == "revoked"
+        assert revocations.objection(revoked, NOW) == REVOKED
         assert revocations.objection(other, NOW) is None
 
 
@@ -178,8 +180,8 @@ def test_a_list_is_read_once_as_long_as_it_stays(
 ) -> None:
     authority.revoke("hospital")
     hospital = identity(authority, "hospital")
-    assert revocations.objection(hospital, NOW) == "revoked"
+    assert revocations.objection(hospital, NOW) == REVOKED
     first = revocations._read
-    assert revocations.objection(hospital, NOW) == "revoked"
+    assert revocations.objection(hospital, NOW) == REVOKED
     assert revocations._read is first
     assert hospital.serial == serial_of(authority.folder_of("hospital"))
