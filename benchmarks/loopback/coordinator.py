@@ -22,11 +22,12 @@ from tacit.server import (
 )
 from tacit.server.remote import Remote
 from tacit.strategies import FedAvg
+from tacit.wire.arrays import Stored, write_arrays
 
 from loopback.plan import Plan, Took, model
 from loopback.server import listening
 
-assert serve  # torch, and all else that a coordinator has in memory
+assert serve  # and all else that a coordinator has in memory
 
 
 def host(pipe: Connection, plan: Plan) -> None:
@@ -39,7 +40,9 @@ def host(pipe: Connection, plan: Plan) -> None:
             moments.append(time.perf_counter())
 
     plan.folder.mkdir(parents=True)
-    initial = model(plan.size)  # which a coordinator keeps
+    initial = plan.folder / "initial.safetensors"
+    with initial.open("wb") as file:
+        write_arrays(file, model(plan.size))
     with (
         closing(Store(plan.folder)) as store,
         closing(Ledger(plan.folder / "ledger.db")) as ledger,
@@ -48,7 +51,7 @@ def host(pipe: Connection, plan: Plan) -> None:
         pipe.send(number)
         pipe.recv()
         moments[0] = time.perf_counter()
-        _coordinator(plan, store, ledger, remote, observe).run(initial)
+        _coordinator(plan, store, ledger, remote, observe).run(Stored(initial))
         pipe.send(
             Took(
                 periods=np.diff(moments).tolist(),
