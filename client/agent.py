@@ -31,6 +31,7 @@ from ..wire.protocol import (
     chunks,
     digest,
     instruction_of,
+    purpose_of,
     read_instruction,
     write_update,
 )
@@ -97,6 +98,8 @@ class Agent:
     shortest: float = 0.5
     longest: float = 60.0
     _patience: float = field(default=0.0, init=False)
+    _run: str = field(default="", init=False)
+    _finished: tuple[pb.Answer, bytes] | None = field(default=None, init=False, repr=False)
 
     def run(self) -> str:
         """Attends until the run is complete; what the coordinator says of its end."""
@@ -117,13 +120,14 @@ class Agent:
                 match order.WhichOneof("order"):
                     case "welcome":
                         self.agreement.meet(order.welcome)
+                        self.outbox.bind(order.welcome.run)
+                        self._run = order.welcome.run
                         run, rounds = shown(order.welcome.run, 80), self.agreement.rounds
                         self._tell("joined", f"joined run {run[:8]} of {rounds} rounds", run=run)
-                        self._patience = self.shortest
                     case "instruction":
                         self._carry_out(stub, order.instruction)
                     case "over" if order.over.complete:
-                        return str(order.over.reason)
+                        return shown(order.over.reason)
                     case "over":
                         raise Lost(order.over.reason)
         finally:
@@ -131,12 +135,13 @@ class Agent:
         raise Lost("the coordinator hung up")
 
     def _carry_out(self, stub: rpc.FederationStub, order: bytes) -> None:
-        if (kept := self.outbox.find(digest(order))) is not None:
+        if (kept := self._finished_before(digest(order))) is not None:
             self._tell("kept", "this was finished before the connection was lost; handing it in")
         answer, contribution = kept or self._answer(stub, order)
         verdict = _submit(stub, answer, contribution)
         if verdict.status == pb.STATUS_RETRY:
             raise Lost(f"the coordinator could not keep the answer ({verdict.reason})")
+        self._patience, self._finished = self.shortest, None
         if answer.WhichOneof("answer") != "update":
             return  # why not has been said
         if verdict.status == pb.STATUS_ACCEPTED:
@@ -150,6 +155,10 @@ class Agent:
     def _answer(self, stub: rpc.FederationStub, order: bytes) -> tuple[pb.Answer, bytes]:
         """The answer to `order` and its contribution, which are kept."""
         message = read_instruction(order)
+        try:
+            self.agreement.consider(message, self._run, self._last(message))
+        except Declined as declined:
+            return self._decline(declined, order), b""
         self.cache.keep_only(message.parameters, message.extras)
         instruction = instruction_of(
             message, self._fetch(stub, message.parameters), self._fetch(stub, message.extras)
@@ -165,11 +174,30 @@ class Agent:
             facts = {"round": round, "purpose": purpose, "seconds": float(f"{spent:.3f}")}
             self._tell("done", f"{where}: {doing} took {spent:.1f} s", **facts)
         answer.instruction = digest(order)
-        if (
-            answer.WhichOneof("answer") == "update"
-        ):  # what failed may succeed when it is asked again
-            self.outbox.keep(str(instruction.purpose), answer, contribution)
+        if answer.WhichOneof("answer") == "update":  # what failed may succeed when asked again
+            self._keep(purpose, answer, contribution)
         return answer, contribution
+
+    def _keep(self, purpose: str, answer: pb.Answer, contribution: bytes) -> None:
+        """On the disk or, if that is full, in memory: it may have taken hours."""
+        try:
+            self.outbox.keep(purpose, answer, contribution)
+        except OSError as error:
+            self._finished = answer, contribution
+            self._tell("unkept", f"the finished update could not be kept: {error}")
+
+    def _finished_before(self, instruction: bytes) -> tuple[pb.Answer, bytes] | None:
+        if self._finished is not None and self._finished[0].instruction == instruction:
+            return self._finished
+        return self.outbox.find(instruction)
+
+    def _last(self, message: pb.Instruction) -> int:
+        """The newest round of the run that was answered for the same purpose."""
+        return self.outbox.last(str(purpose_of(message)))
+
+    def _decline(self, declined: Declined, order: bytes) -> pb.Answer:
+        self._tell("declined", f"declined: {declined}", reason=str(declined))
+        return pb.Answer(instruction=digest(order), declined=str(declined))
 
     def _attempt(self, instruction: Instruction) -> tuple[pb.Answer, bytes]:
         try:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..wire import federation_pb2 as pb
+from ..wire.arrays import encoded_size
 from ..wire.errors import Declined, Disagreement
 from ..wire.foreign import shown
 from ..wire.messages import Arrays, Instruction, Purpose, Settings
@@ -22,19 +23,23 @@ MOST = 100
 class Agreement:
     """The study as this client knows it: what it trains, how, for how long, under which terms.
 
-    `study` is everything that coordinator and clients must agree on, as JSON values; `model` are
-    arrays of the shapes and types that parameters must have.
+    `study` is everything that coordinator and clients must agree on, as JSON values; `model` and
+    `extras` are arrays of the shapes and types that parameters, and what a strategy sends beside them,
+    must have. `every` is how many rounds lie between two evaluations.
 
     Guarantees:
-      - An instruction that passes `check` asks for nothing but what is written in `study`.
+      - An instruction that passes `consider` and `check` asks for nothing but what is written in
+        `study`, once for each round.
     """
 
     study: Mapping[str, Any]
     seed: int
     rounds: int
+    every: int
     settings: Settings
     terms: frozenset[str]
     model: Arrays = field(repr=False)
+    extras: Arrays = field(repr=False)
 
     def meet(self, welcome: pb.Welcome) -> None:
         """Raises `Disagreement`, a line for each difference, if the coordinator's study is another."""
@@ -54,20 +59,43 @@ class Agreement:
                 + "\nThe coordinator runs another study: agree on one file first."
             )
 
+    def consider(self, message: pb.Instruction, run: str, last: int) -> None:
+        """Raises `Declined` for what need not even be fetched. `last` is the round answered last.
+
+        Who could ask twice about one round could take noise off, or learn of models of its choice.
+        """
+        if message.run != run:
+            raise Declined("not agreed: another run than the one that was joined")
+        if message.purpose == pb.PURPOSE_ALONE:
+            raise Declined("not agreed: it trains with the others only")
+        if not 1 <= message.round <= self.rounds:
+            raise Declined(f"not agreed: round {message.round} of {self.rounds}")
+        if message.purpose == pb.PURPOSE_EVALUATE and not self._is_due(message.round):
+            raise Declined(f"not agreed: no evaluation is due after round {message.round}")
+        if message.round <= last:
+            raise Declined(f"it has answered another question about round {last} already")
+        extras = self.extras if message.purpose == pb.PURPOSE_FIT else {}
+        if (message.parameters.size, message.extras.size) != (
+            encoded_size(self.model),
+            encoded_size(extras),
+        ):
+            raise Declined("not agreed: another model than the study's")
+
+    def _is_due(self, round: int) -> bool:
+        return round % self.every == 0 or round == self.rounds
+
     def check(self, instruction: Instruction) -> None:
         """Raises `Declined` for an instruction that asks for anything else."""
-        if instruction.purpose is Purpose.ALONE:
-            raise Declined("not agreed: it trains with the others only")
-        if not 0 <= instruction.round <= self.rounds:
-            raise Declined(f"not agreed: round {instruction.round} of {self.rounds}")
+        extras = self.extras if instruction.purpose is Purpose.FIT else {}
         if instruction.seed != self.seed or dict(instruction.settings) != dict(self.settings):
             raise Declined("not agreed: other settings than the study's")
         if instruction.terms.keys() != self.terms:
             raise Declined("not agreed: other privacy terms than the study's")
-        if _layout(instruction.parameters) != _layout(self.model):
-            raise Declined("not agreed: another model than the study's")
-        if not all(np.all(np.isfinite(a)) for a in instruction.parameters.values()):
-            raise Declined("the parameters are not finite")
+        for arrays, agreed in ((instruction.parameters, self.model), (instruction.extras, extras)):
+            if _layout(arrays) != _layout(agreed):
+                raise Declined("not agreed: another model than the study's")
+            if not all(np.all(np.isfinite(array)) for array in arrays.values()):
+                raise Declined("what was sent is not finite")
 
 
 def _layout(arrays: Arrays) -> dict[str, tuple[str, tuple[int, ...]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from google.protobuf.message import DecodeError
 from ..wire import federation_pb2 as pb
 from ..wire.arrays import decode, encode
 from ..wire.durable import write_durably
-from ..wire.errors import CodecError
+from ..wire.errors import CodecError, Disagreement
+from ..wire.foreign import shown
 from ..wire.messages import Arrays
 from ..wire.protocol import digest
 
@@ -25,6 +27,26 @@ class Outbox:
     """
 
     folder: Path
+
+    def bind(self, run: str) -> None:
+        """Makes `run` the one that this client answers. Raises `Disagreement` if it is another."""
+        path = self.folder / "run"
+        if not path.exists():
+            for answer in self.folder.glob("*.answer"):
+                answer.unlink()
+            write_durably(path, run.encode())
+        elif path.read_text() != run:
+            raise Disagreement(
+                f"This site takes part in run {path.read_text()[:8]}, and the coordinator runs "
+                f"{shown(run, 8)}: to agree to another run, remove {path}."
+            )
+
+    def last(self, purpose: str) -> int:
+        """The newest round that was answered for `purpose`; -1 if none was."""
+        path = self.folder / f"{purpose}.answer"
+        with suppress(OSError, DecodeError):
+            return int(pb.Answer.FromString(path.read_bytes()).update.round)
+        return -1
 
     def find(self, instruction: bytes) -> tuple[pb.Answer, bytes] | None:
         """The answer to the instruction of that hash and its contribution, if it is kept."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import tempfile
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ from ..server.remote import Patience, Remote
 from ..server.service import Federation
 from ..server.serving import Port, event_loop, serving
 from ..server.store import Store
-from ..simulations.conduct import Result, conduct
+from ..simulations.conduct import Result, conduct, run_name
 from ..simulations.run_folder import RunFolder
 from ..wire.dial import LOOPBACK
-from ..wire.errors import BudgetSpent, TacitError
+from ..wire.errors import BudgetSpent, ClientsSpent, TacitError
 from ..wire.keys import Keys
 from ..wire.revocations import Revocations
 from .study import Study, agreed, fingerprint, keep_study
@@ -112,12 +112,12 @@ def _reach(
     keep_study(study, folder)
     metrics.round.set(len(store.history()))
     journal = Journal(folder.path / "audit.jsonl", metrics)
-    with tempfile.TemporaryDirectory(dir=folder.path, prefix=".up") as uploads:
+    with _emptied(folder.path / "uploads") as uploads:
         remote = Remote(
             loop=event_loop(),
             admission=Admission(strategy=study.config.strategy, mechanism=study.config.mechanism),
             patience=_patience(study),
-            folder=Path(uploads),
+            folder=uploads,
             journal=journal,
         )
         port = _port(study, folder, listening, remote, store, report)
@@ -127,10 +127,23 @@ def _reach(
             listens(number)
             try:
                 yield remote
+            except ClientsSpent:
+                raise  # others may come, or these with larger budgets
             except BudgetSpent as spent:
                 remote.finish(study.clients, linger, f"the privacy budget is spent: {spent}")
                 raise
             remote.finish(study.clients, linger)
+
+
+@contextmanager
+def _emptied(path: Path) -> Iterator[Path]:
+    """A folder that is empty at first, whatever a crash left in it, and gone afterwards."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(mode=0o700)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _port(
@@ -149,7 +162,7 @@ def _port(
             remote=remote,
             door=door,
             journal=remote.journal,
-            run=store.run(),
+            run=run_name(study.config, store),
             study=json.dumps(agreed(study.agreed)),
             fingerprint=fingerprint(study.agreed),
         ),
@@ -157,7 +170,7 @@ def _port(
             remote=remote,
             door=door,
             clients=tuple(study.clients),
-            run=store.run(),
+            run=run_name(study.config, store),
             rounds=study.config.rounds,
             committed=remote.journal.metrics.committed,
             events=folder.events,

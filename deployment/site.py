@@ -24,6 +24,7 @@ from ..simulations.dataset import DataError, Dataset
 from ..simulations.files import read_file
 from ..simulations.setup import Setup, prepare
 from ..simulations.worker import Job
+from ..wire.arrays import layout
 from ..wire.errors import StoreError
 from .study import agreed, check, fingerprint
 
@@ -127,7 +128,9 @@ class Site:
             study=agreed(self.config),
             seed=config.seed,
             rounds=config.rounds,
+            every=config.evaluate.every,
             settings=config.train.settings(),
             terms=frozenset(config.mechanism.terms(config.mechanism.begin())),
-            model=setup.initial,
+            model=layout(setup.initial),
+            extras=layout(config.strategy.extras(config.strategy.init(setup.initial))),
         )

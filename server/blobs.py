@@ -27,18 +27,22 @@ class Blobs:
 
     def keep(self, *arrays: Arrays) -> list[pb.Blob]:
         """The names of `arrays`, which replace whatever was kept before."""
-        written = [self._write(number, one) for number, one in enumerate(arrays)]
-        self._kept = {blob.sha256: path for blob, path in written}
-        return [blob for blob, _ in written]
+        blobs = [self._write(one) for one in arrays]
+        self._kept = {blob.sha256: self._path(blob.sha256) for blob in blobs}
+        for path in set(self.folder.glob("*.blob")) - set(self._kept.values()):
+            path.unlink()  # who still reads it goes on
+        return blobs
 
-    def _write(self, number: int, arrays: Arrays) -> tuple[pb.Blob, Path]:
-        """One file for each place in an instruction; who still reads the last one goes on with it."""
-        path, own = self.folder / f"{number}.blob", self.folder / f"{number}.new"
+    def _write(self, arrays: Arrays) -> pb.Blob:
+        own = self.folder / "new"
         with own.open("wb") as file:
-            digest = write_arrays(file, arrays)
+            digest = bytes.fromhex(write_arrays(file, arrays))
             size = file.tell()
-        own.replace(path)
-        return pb.Blob(sha256=bytes.fromhex(digest), size=size), path
+        own.replace(self._path(digest))
+        return pb.Blob(sha256=digest, size=size)
+
+    def _path(self, sha256: bytes) -> Path:
+        return self.folder / f"{sha256.hex()}.blob"
 
     def __contains__(self, sha256: bytes) -> bool:
         return sha256 in self._kept
@@ -48,7 +52,10 @@ class Blobs:
 
         Who reads slowly goes on with the file that was opened.
         """
-        with self._kept[sha256].open("rb") as file:
+        path = self._kept.get(sha256)
+        if path is None:
+            return
+        with path.open("rb") as file:
             file.seek(min(offset, os.fstat(file.fileno()).st_size))
             while data := file.read(CHUNK):
                 yield data

@@ -15,7 +15,7 @@ from ..privacy.mechanism import Mechanism
 from ..privacy.noise import Noise, Uniform
 from ..privacy.secret import Secret, digest_of
 from ..strategies.strategy import Released, ServerState, Strategy
-from ..wire.errors import BudgetSpent, ClientsFailed
+from ..wire.errors import ClientsFailed, ClientsSpent
 from ..wire.fold import Fold, from_fixed
 from ..wire.lazy import each
 from ..wire.messages import SPENT, Arrays, Instruction, Purpose, Settings
@@ -185,7 +185,7 @@ class Coordinator:
             )
         spent = [refusal for refusal in fold.refusals if refusal.reason.startswith(SPENT)]
         if members and len(spent) == len(members):
-            raise BudgetSpent(
+            raise ClientsSpent(
                 f"All {len(members)} clients decline, the first for: {spent[0].reason}"
             )
         if members and not fold.receipts and not noised:

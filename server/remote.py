@@ -64,6 +64,7 @@ class Remote:
     stopping: bool = False
     over: bool = False
     reason: str = "the run is complete"
+    _now: bool = False
     _gathering: asyncio.Task[Fold] | None = None
 
     def __post_init__(self) -> None:
@@ -86,14 +87,14 @@ class Remote:
 
     def stop(self, *, now: bool) -> None:
         """Ends the run after the round that is open, or `now`."""
-        self.stopping = True
-        if now and self._gathering is not None:
+        self.stopping, self._now = True, now or self._now
+        if self._now and self._gathering is not None:
             self._gathering.cancel()
 
     @property
     def phase(self) -> str:
         """What the run is doing, in a word."""
-        if self.exchange is not None:
+        if self.exchange is not None and not self.stopping:
             return str(self.exchange.instruction.purpose)
         return "over" if self.complete else "stopping" if self.stopping else "between rounds"
 
@@ -139,6 +140,8 @@ class Remote:
 
     async def _gather(self, instruction: Instruction, members: Sequence[str]) -> Fold:
         self._gathering = asyncio.current_task()
+        if self._now:
+            raise asyncio.CancelledError
         exchange = await asyncio.to_thread(self._exchange, instruction, frozenset(members))
         self.exchange = exchange
         self.seats.send(exchange.members, pb.Order(instruction=exchange.order))

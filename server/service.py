@@ -137,7 +137,8 @@ class Federation(rpc.FederationServicer):
             yield
         finally:
             self._calls[client] -= 1
-            self._calls += Counter()  # forgets those at zero
+            if not self._calls[client]:
+                del self._calls[client]
 
     async def _refuse(
         self, context: Context, client: str, code: grpc.StatusCode, reason: str

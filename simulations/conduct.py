@@ -20,7 +20,7 @@ from ..server.store import Store
 from ..strategies.strategy import ServerState
 from ..wire.arrays import encode
 from ..wire.database import name_of
-from ..wire.errors import BudgetSpent
+from ..wire.errors import BudgetSpent, ClientsSpent
 from ..wire.messages import Arrays
 from ..wire.transport import Transport
 from .baselines import Baselines, load_baselines, save_baselines, train_baselines
@@ -148,6 +148,12 @@ def conduct(
             )
 
 
+def run_name(config: Config, store: Store) -> str:
+    """What the run is called. Under a test seed its name is not its own: clients' noise rests on it."""
+    seed = config.insecure_noise_seed
+    return store.run() if seed is None else f"insecure-{seed}"
+
+
 def _is_complete(store: Store, config: Config) -> bool:
     latest = store.latest()
     return latest is not None and latest.round >= config.rounds
@@ -168,7 +174,8 @@ def _until_spent(coordinator: Coordinator, plan: Plan, folder: RunFolder) -> Ser
         if (state := coordinator.store.latest()) is not None:
             folder.save_model(state.parameters)
             folder.log("budget_spent", round=state.round, reason=str(spent))
-        _seal(plan.config, folder, coordinator.store)
+        if not isinstance(spent, ClientsSpent):  # no run ends for good on its clients' word
+            _seal(plan.config, folder, coordinator.store)
         raise
 
 
@@ -189,7 +196,7 @@ def _coordinator(
         ledger=ledger,
         population=config.population_name,
         unit=Unit.CLIENT,
-        run=store.run() if seed is None else f"insecure-{seed}",  # clients' noise rests on it
+        run=run_name(config, store),
         budget=config.budget_of(Unit.CLIENT),
     )
     return Coordinator(

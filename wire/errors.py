@@ -62,6 +62,10 @@ class BudgetSpent(TacitError):
     """Another release would exceed the privacy budget."""
 
 
+class ClientsSpent(BudgetSpent):
+    """All who were asked say that their own budgets are spent. The run may go on if others come."""
+
+
 class Declined(TacitError):
     """A client's answer that it will not take part, and why: its own budget is spent, for example."""
 

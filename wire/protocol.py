@@ -65,7 +65,7 @@ def read_instruction(data: bytes) -> pb.Instruction:
         message = pb.Instruction.FromString(data)
     except DecodeError as error:
         raise CodecError(f"The instruction is malformed: {error}.") from error
-    _purpose(message)
+    purpose_of(message)
     _settings(message.settings), _settings(message.terms)
     for blob in (message.parameters, message.extras):
         if len(blob.sha256) != HASH:
@@ -78,7 +78,7 @@ def instruction_of(message: pb.Instruction, parameters: Arrays, extras: Arrays) 
     return Instruction(
         run=message.run,
         round=message.round,
-        purpose=_purpose(message),
+        purpose=purpose_of(message),
         seed=message.seed,
         parameters=parameters,
         extras=extras,
@@ -108,7 +108,8 @@ def write_update(update: Update, contribution: pb.Blob) -> pb.Update:
     )
 
 
-def _purpose(message: pb.Instruction) -> Purpose:
+def purpose_of(message: pb.Instruction) -> Purpose:
+    """What the message asks for. Raises `CodecError` for what is not known here."""
     for purpose, code in _PURPOSES.items():
         if code == message.purpose:
             return purpose

@@ -55,7 +55,14 @@ def attend(
 
 def _agent(name: str, keys: Path, folder: Path, port: int, own: Arrays) -> Agent:
     agreement = Agreement(
-        study=STUDY, seed=0, rounds=10**6, settings={}, terms=frozenset(), model=own
+        study=STUDY,
+        seed=0,
+        rounds=10**6,
+        every=1,
+        settings={},
+        terms=frozenset(),
+        model=own,
+        extras={},
     )
     return Agent(
         connect=lambda: dial(f"localhost:{port}", Keys(keys), Role.CLIENT),

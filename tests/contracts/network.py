@@ -22,6 +22,7 @@ from tacit.server.remote import Patience, Remote
 from tacit.server.service import Federation
 from tacit.server.serving import Port, event_loop, serving
 from tacit.wire import Instruction, Update
+from tacit.wire import federation_pb2 as pb
 from tacit.wire.dial import dial, dial_insecurely
 from tacit.wire.identity import Role
 from tacit.wire.keys import Keys
@@ -34,6 +35,9 @@ STUDY = '{"name": "a test"}'
 
 class Anything(Agreement):
     """Agrees to whatever is asked, as a client in a simulation does."""
+
+    def consider(self, message: pb.Instruction, run: str, last: int) -> None:
+        return
 
     def check(self, instruction: Instruction) -> None:
         return
@@ -138,7 +142,14 @@ def agent(name: str, answers: Answers, network: Network, *, stubborn: bool = Fal
         connect=connect,
         answers=answers,
         agreement=Anything(
-            study={"name": "a test"}, seed=0, rounds=0, settings={}, terms=frozenset(), model={}
+            study={"name": "a test"},
+            seed=0,
+            rounds=0,
+            every=1,
+            settings={},
+            terms=frozenset(),
+            model={},
+            extras={},
         ),
         fingerprint="f",
         version="test",

@@ -45,9 +45,11 @@ AGREEMENT = Agreement(
     study={"a": {"b": 1}},
     seed=1,
     rounds=9,
+    every=1,
     settings=SMALL.settings,
     terms=frozenset({"clip"}),
     model=SMALL.parameters,
+    extras=SMALL.extras,
 )
 Read = Callable[[bytes], object]
 Call = Callable[..., Iterator[bytes]]
