@@ -19,6 +19,12 @@ from .options import Address, Changes, Format, FormatOption, Insecure
 from .outcome import Interrupted
 
 
+def _above_zero(cap: float | None) -> float | None:
+    if cap is not None and not cap > 0:
+        raise typer.BadParameter(f"{cap} is not above 0; without --cap the study's budget holds.")
+    return cap
+
+
 def join(
     address: Address,
     study: Annotated[
@@ -49,7 +55,11 @@ def join(
     ] = None,
     cap: Annotated[
         float | None,
-        typer.Option(min=0, help="The most ε that training on these rows may cost, over all runs."),
+        typer.Option(
+            metavar="EPSILON",
+            callback=_above_zero,
+            help="The most ε that training on these rows may cost, over all runs; with [dpsgd].",
+        ),
     ] = None,
     form: FormatOption = Format.TEXT,
 ) -> None:

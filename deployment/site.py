@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -28,6 +29,12 @@ from ..wire.arrays import layout
 from ..wire.errors import StoreError
 from .study import agreed, check, fingerprint
 
+POPULATION: Final = "site"
+"""Whom a site's ledger charges: its own rows, whatever a study calls them."""
+
+CAP_DELTA: Final = 1e-5
+"""The largest δ at which a cap may be stated: a study could choose one at which ε means little."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
@@ -35,7 +42,9 @@ class Site:
 
     `data` is a file of rows; without one, the site plays the client of its name in a simulation, with
     the rows that the study's partition deals to it. `cap` is the most ε that training on its rows may
-    cost, over all runs; the study's budget is kept in any case.
+    cost, over all runs, at δ = 1e-5 or the study's δ if that is smaller. The study's budget is kept in
+    any case. Both count all that this site was ever charged in `folder`, whatever a study calls the
+    population. Raises ValueError unless the cap is more than 0.
     """
 
     config: Config
@@ -46,12 +55,21 @@ class Site:
     task: Task | None = None
     dataset: Dataset | None = None
 
+    def __post_init__(self) -> None:
+        if self.cap is not None and not self.cap > 0:
+            raise ValueError(f"Expected cap > 0, got {self.cap}.")
+
     def agent(self, connect: Connect, observe: Observe = lambda news: None) -> Agent:
         """The agent that answers for this site, through channels that `connect` opens.
 
         Raises `ConfigError` or `DataError` if its rows and the study do not go together.
         """
         check(self.config)
+        if self.cap is not None and self.config.dpsgd is None:
+            raise ConfigError(
+                "A cap has nothing to limit: the study has no [dpsgd], so training states no ε for rows. "
+                "Join without --cap, or agree on a study with [dpsgd]."
+            )
         setup = prepare(self.config, self.task, self._dataset())
         population = setup.population
         if self.name not in population.clients:
@@ -106,12 +124,8 @@ class Site:
         return replace(found, owner=np.zeros(len(found.data), np.int64), owners=(self.name,))
 
     def _job(self, setup: Setup) -> Job:
-        """What the client is made of, as in a simulation; its budget is the study's or its own cap."""
+        """What the client is made of, as in a simulation; its ledger and its budget are its own."""
         config = setup.config
-        custody = Custody.of(config, self.folder / "budget" / "ledger.db")
-        if self.cap is not None:
-            epsilon = min(self.cap, custody.budget.epsilon)
-            custody = replace(custody, budget=replace(custody.budget, epsilon=epsilon))
         return Job(
             population=setup.population,
             task=setup.task,
@@ -119,8 +133,17 @@ class Site:
             mechanism=config.mechanism,
             rounds=config.rounds,
             memory=Memory(self.folder / "memory"),
-            custody=custody,
+            custody=self._custody(config),
         )
+
+    def _custody(self, config: Config) -> Custody:
+        """The study's custody, charged to a population that no study names, and within the cap."""
+        found = Custody.of(config, self.folder / "budget" / "ledger.db")
+        budget = found.budget
+        if self.cap is not None:
+            epsilon, delta = min(self.cap, budget.epsilon), min(CAP_DELTA, budget.delta)
+            budget = replace(budget, epsilon=epsilon, delta=delta)
+        return replace(found, population=POPULATION, budget=budget)
 
     def _agreement(self, setup: Setup) -> Agreement:
         config = setup.config

@@ -81,6 +81,14 @@ USAGE = {
         ["run", "--resume", "x", "--set", "rounds=9"],
         ["--set rounds=9", "run.workers=2"],
     ),
+    "a cap of nothing": (
+        ["join", "localhost:1", "--study", "wine.toml", "--cap", "0"],
+        ["--cap", "0.0 is not above 0"],
+    ),
+    "a cap that is no number": (
+        ["join", "localhost:1", "--study", "wine.toml", "--cap", "nan"],
+        ["--cap", "nan is not above 0"],
+    ),
     "a format that is not there": (["check", "wine.toml", "--format", "xml"], ["'xml'", "json"]),
 }
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import threading
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from contracts.certificates import make_authority
 from contracts.network import InTurn
-from tacit.client import Data
+from tacit.client import Client, Data, Guard, Training
 from tacit.client.task import Classification
 from tacit.deployment.serve import Listening, serve
 from tacit.deployment.site import Site
 from tacit.deployment.study import prepare_study
-from tacit.simulations import Dataset, make_config
+from tacit.simulations import ConfigError, Dataset, make_config
 from tacit.simulations.run_folder import RunFolder
+from tacit.wire import Instruction, Purpose
 from tacit.wire.dial import dial
+from tacit.wire.errors import Declined
 from tacit.wire.identity import Role
 from tacit.wire.keys import Keys
 from torch import nn
@@ -79,3 +83,60 @@ def test_a_task_and_rows_of_ones_own_take_part(tmp_path: Path) -> None:
     assert ends == ["the run is complete"] * 2
     assert sorted(result.parameters) == ["bias", "weight"]
     assert result.metrics["accuracy"] > 0.5
+
+
+STEPS = Training(batch_size=20, steps=10)
+
+
+def nowhere() -> Any:  # noqa: ANN401 - it never returns
+    raise ConnectionError
+
+
+def guard(folder: Path, cap: float | None, **budget: object) -> Guard:
+    """What guards the rows of oslo, in a study with `budget`, after a restart."""
+    table = {
+        "rounds": 2,
+        "data": {"path": "nowhere.csv", "classes": 2, "standardise": "client"},
+        "partition": {"kind": "natural"},
+        "train": {"steps": 10, "batch_size": 20},
+        "dpsgd": {"noise_multiplier": 1.0},
+        "budget": {"unit": "example", "epsilon": 50.0, **budget},
+        "deployment": {"clients": SITES, "shape": [3]},
+    }
+    site = Site(
+        config=make_config(table), name="oslo", folder=folder, task=TASK, dataset=rows(1), cap=cap
+    )
+    answers = site.agent(nowhere).answers
+    assert isinstance(answers, Client)
+    assert answers.guard is not None
+    return answers.guard
+
+
+def train(found: Guard, run: str) -> None:
+    instruction = Instruction(run=run, round=1, purpose=Purpose.FIT, parameters={}, seed=1)
+    found.admit(instruction, rows(1).data, STEPS)
+
+
+def test_a_cap_counts_what_other_studies_spent_under_whatever_name(tmp_path: Path) -> None:
+    train(guard(tmp_path, 10.0, population="one"), "first")
+    with pytest.raises(Declined, match="ε = 10 "):
+        train(guard(tmp_path, 10.0, population="another"), "second")
+
+
+def test_a_study_cannot_loosen_a_cap_by_its_delta(tmp_path: Path) -> None:
+    assert guard(tmp_path, 3.0, delta=0.5).budget.delta == 1e-5
+    assert guard(tmp_path, 3.0, delta=1e-7).budget.delta == 1e-7
+    assert guard(tmp_path, 3.0, epsilon=2.0).budget.epsilon == 2.0
+    assert guard(tmp_path, None, delta=0.5).budget.delta == 0.5
+
+
+def test_a_cap_is_refused_where_nothing_is_noised_row_by_row(tmp_path: Path) -> None:
+    site = Site(config=CONFIG, name="oslo", folder=tmp_path, task=TASK, dataset=rows(1), cap=3.0)
+    with pytest.raises(ConfigError, match=r"no \[dpsgd\].*Join without --cap"):
+        site.agent(nowhere)
+
+
+@pytest.mark.parametrize("cap", [0.0, -1.0, float("nan")])
+def test_a_cap_that_limits_nothing_or_everything_is_none(cap: float, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cap > 0"):
+        Site(config=CONFIG, name="oslo", folder=tmp_path, cap=cap)
