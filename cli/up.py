@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +27,7 @@ def up(
 ) -> None:
     """Try a deployment out: a coordinator and a process for each client, with certificates."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    os.umask(0o077)  # secrets are among what it writes
     with failing_as(form):
         _up(config, changes, out, form, quiet=quiet)
 

@@ -259,3 +259,5 @@ def test_up_ends_with_the_model_of_a_simulation(tacit: Tacit, wine: Path) -> Non
     assert up.returncode == 0, up.stderr
     ends = [json.loads(done.stdout.splitlines()[-1]) for done in (simulated, up)]
     assert ends[0]["digest"] == ends[1]["digest"]
+    written = [*(wine.parent / "up").rglob("*")]
+    assert [path for path in written if path.stat().st_mode & 0o077] == []
