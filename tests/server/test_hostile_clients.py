@@ -299,7 +299,7 @@ def test_an_upload_that_outlives_its_round_is_let_go(siege: Siege) -> None:
             call = rpc.FederationStub(channel).Submit(stalled(answer, data[:500], free))
             assert next(call).status == pb.STATUS_HELD
         free.set()
-        assert [verdict.reason for verdict in call] == ["no"]  # what it was told in the round
+        assert {verdict.status for verdict in call} <= {pb.STATUS_LATE, pb.STATUS_REFUSED}
     with siege.round():
         pass
 
