@@ -56,12 +56,18 @@ def _run(
 ) -> None:
     check_usage(config, changes, out, resume)
     from ..simulations.run_folder import RunFolder
+    from ..wire.errors import StoreError
     from .running import Attempt, execute, simulate
 
     if config is not None:
         attempt = Attempt.fresh(config, changes, RunFolder(out or default_folder(config)))
     else:
-        attempt = Attempt.resumed(RunFolder(resume or Path()), changes)
+        folder = RunFolder(resume or Path())
+        if folder.study.exists():
+            raise StoreError(
+                f"{folder.path} is the run of a deployment: {folder.command} --resume {folder.path}"
+            )
+        attempt = Attempt.resumed(folder, changes)
     execute(attempt, form, quiet=quiet, train=simulate)
 
 

@@ -75,4 +75,5 @@ def _serve(
 
     attempt = attempt_of(config, changes, out, resume)
     listening = Listening(address=listen, certs=certs, metrics=metrics)
+    listening.credentials()  # before anything is written
     execute(attempt, form, quiet=quiet, train=over_the_network(listening))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..deployment.serve import Listening, serve
-from ..deployment.study import FILE, Study, fingerprint, kept_study, prepare_study
+from ..deployment.study import Study, fingerprint, kept_study, prepare_study
 from ..reports.write import PRIVACY_TABLE, write_report
 from ..simulations.config import Config, read_config
 from ..simulations.custody import is_shared
@@ -48,8 +48,8 @@ def attempt_of(
 def _expect_same(config: Path, changes: list[str], kept: Config, folder: RunFolder) -> None:
     if fingerprint(read_config(config, changes)) != fingerprint(kept):
         raise StoreError(
-            f"{config} is not the study that began in {folder.path}, which is {FILE} there: go on with "
-            "that one, or name another folder."
+            f"{config} is not the study that began in {folder.path}, which is {folder.study.name} "
+            "there: go on with that one, or name another folder."
         )
 
 

@@ -10,12 +10,14 @@ import errno
 import logging
 import queue
 import random
+import secrets
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import grpc
 from sqlalchemy.exc import OperationalError
@@ -45,7 +47,6 @@ FOR_GOOD = {
     grpc.StatusCode.PERMISSION_DENIED,
     grpc.StatusCode.UNAUTHENTICATED,
     grpc.StatusCode.FAILED_PRECONDITION,
-    grpc.StatusCode.ALREADY_EXISTS,
 }
 """With these a coordinator refuses a client, and will tomorrow."""
 
@@ -99,6 +100,9 @@ class Agent:
     longest: float = 60.0
     _patience: float = field(default=0.0, init=False)
     _run: str = field(default="", init=False)
+    _process: bytes = field(
+        default_factory=partial(secrets.token_bytes, 16), init=False, repr=False
+    )
     _finished: tuple[pb.Answer, bytes] | None = field(default=None, init=False, repr=False)
 
     def run(self) -> str:
@@ -113,7 +117,9 @@ class Agent:
 
     def _attend(self, stub: rpc.FederationStub) -> str:
         """Carries out orders until the run is complete."""
-        request = pb.Attendance(protocol=PROTOCOL, study=self.fingerprint, version=self.version)
+        request = pb.Attendance(
+            protocol=PROTOCOL, study=self.fingerprint, version=self.version, process=self._process
+        )
         orders = stub.Attend(request, wait_for_ready=False)
         try:
             for order in _newest(orders):  # it ends by an exception

@@ -26,7 +26,7 @@ from ..server.store import Store
 from ..simulations.conduct import Result, conduct, run_name
 from ..simulations.run_folder import RunFolder
 from ..wire.dial import LOOPBACK
-from ..wire.errors import BudgetSpent, ClientsSpent, TacitError
+from ..wire.errors import BudgetSpent, ClientsSpent, TacitError, Unreachable
 from ..wire.keys import Keys
 from ..wire.revocations import Revocations
 from .study import Study, agreed, fingerprint, keep_study
@@ -122,7 +122,7 @@ def _reach(
         )
         port = _port(study, folder, listening, remote, store, report)
         if listening.metrics is not None:
-            start_http_server(*_split(listening.metrics), registry=metrics.registry)
+            _expose(listening.metrics, metrics)
         with serving(remote.loop, port) as number:
             listens(number)
             try:
@@ -182,6 +182,15 @@ def _port(
 def _patience(study: Study) -> Patience:
     asked = study.config.deployment
     return Patience(deadline=asked.deadline, enough=asked.enough, may_miss=asked.may_miss)
+
+
+def _expose(address: str, metrics: Metrics) -> None:
+    try:
+        start_http_server(*_split(address), registry=metrics.registry)
+    except OSError as error:
+        raise Unreachable(
+            f"{address} (--metrics) cannot be listened on: {error.strerror or error}."
+        ) from error
 
 
 def _split(address: str) -> tuple[int, str]:

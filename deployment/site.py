@@ -26,6 +26,7 @@ from ..simulations.files import read_file
 from ..simulations.setup import Setup, prepare
 from ..simulations.worker import Job
 from ..wire.arrays import layout
+from ..wire.durable import write_durably
 from ..wire.errors import StoreError
 from .study import agreed, check, fingerprint
 
@@ -78,6 +79,7 @@ class Site:
                 f"{', '.join(sorted(population.clients)[:5])}. A site with rows of its own names "
                 "their file with --data."
             )
+        self._expect_same_rows(setup.description.digest)
         torch.set_num_threads(1)  # the same bits as in a simulation
         trainer = Plain(setup.task, choose_device(self.config.run.device))
         return Agent(
@@ -106,6 +108,17 @@ class Site:
             yield
         finally:
             lock.release()
+
+    def _expect_same_rows(self, digest: str) -> None:
+        """Raises `StoreError` if this folder's answers so far were about other rows."""
+        path = self.folder / "rows.sha256"
+        if not path.exists() or not (self.folder / "outbox" / "run").exists():
+            write_durably(path, digest.encode())
+        elif path.read_text() != digest:
+            raise StoreError(
+                f"The rows, or how they are split, are others than those that {self.folder} has "
+                f"answered for: bring them back, or remove {path} if that is meant."
+            )
 
     def _dataset(self) -> Dataset | None:
         """The rows of the site's own file, all of them its own; None if the study names the rows."""

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 OWN: dict[str, Any] = {"run": True, "data": {"path": True}}
 """What is nobody else's business: where a party computes, and where its rows are."""
-FILE = "study.toml"
-"""In the run folder: the study as it was written, and not as the run resolved it."""
 
 
 def agreed(config: Config) -> dict[str, Any]:
@@ -73,13 +71,13 @@ class Study:
 
 def keep_study(study: Study, folder: RunFolder) -> None:
     """Keeps in `folder` what was agreed when the run began there."""
-    if not (folder.path / FILE).exists():
-        write_durably(folder.path / FILE, study.agreed.to_toml().encode())
+    if not (folder.study).exists():
+        write_durably(folder.study, study.agreed.to_toml().encode())
 
 
 def kept_study(folder: RunFolder) -> Config | None:
     """What was agreed when the run in `folder` began; None if none did."""
-    return read_config(folder.path / FILE) if (folder.path / FILE).exists() else None
+    return read_config(folder.study) if (folder.study).exists() else None
 
 
 def prepare_study(

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..privacy.budget import Unit
 from ..simulations.config import Config
+from ..simulations.run_folder import RunFolder
 from .guarantee import is_noised
 from .privacy_page import lines_of
 from .records import Records
@@ -50,7 +51,7 @@ def _head(records: Records, summary: Summary) -> Iterator[str]:
         missing = "" if summary.round < summary.rounds else ", but the run was not concluded"
         yield (
             f"**Unfinished:** {summary.round} of {summary.rounds} rounds are done{missing}. "
-            f"To go on: `tacit run --resume {records.folder}`."
+            f"To go on: `{RunFolder(records.folder).command} --resume {records.folder}`."
         )
         yield ""
     yield _verdict(summary)

@@ -6,11 +6,14 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 import grpc
 
 from ..wire import federation_pb2 as pb
 from ..wire.identity import Identity
+
+BUSY: Final = grpc.StatusCode.ALREADY_EXISTS
 
 
 class Unseated(Exception):
@@ -26,6 +29,7 @@ class Seat:
     """One connection of a client. It holds the newest order only: what was overtaken is not sent."""
 
     identity: Identity
+    process: bytes = b""
     since: float = field(default_factory=time.monotonic)
     _order: pb.Order | None = None
     _end: Unseated | None = None
@@ -61,7 +65,8 @@ class Seats:
     """One seat for each connected client; to be used on the event loop alone.
 
     Guarantees:
-      - A client has one seat at most: whoever comes later has it.
+      - A client has one seat at most. A process that comes again has it; another one is refused, for it
+        would answer with other rows, or end the one that is at work.
       - Whoever takes a seat is told what it would have been told already.
     """
 
@@ -69,12 +74,19 @@ class Seats:
         self.taken: dict[str, Seat] = {}
         self._arrivals = asyncio.Condition()
 
-    async def take(self, identity: Identity, order_for: Callable[[str], pb.Order | None]) -> Seat:
-        """A seat for the client `identity`, with what `order_for` says waiting on it."""
+    async def take(
+        self, identity: Identity, process: bytes, order_for: Callable[[str], pb.Order | None]
+    ) -> Seat:
+        """A seat for a `process` of `identity`, with what `order_for` says waiting on it.
+
+        Raises `Unseated` if another process has it.
+        """
         async with self._arrivals:  # whoever hangs up while it waits here has taken no seat
             if (before := self.taken.get(identity.name)) is not None:
-                before.take_away(grpc.StatusCode.ALREADY_EXISTS, "this client connected again")
-            seat = self.taken[identity.name] = Seat(identity)
+                if before.process != process:
+                    raise Unseated(BUSY, "another process is connected as this client; stop one")
+                before.take_away(BUSY, "this client connected again")
+            seat = self.taken[identity.name] = Seat(identity, process)
             if (order := order_for(identity.name)) is not None:
                 seat.put(order)
             self._arrivals.notify_all()

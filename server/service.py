@@ -53,7 +53,7 @@ class Federation(rpc.FederationServicer):
                 await self._refuse(
                     context, identity.name, grpc.StatusCode.FAILED_PRECONDITION, reason
                 )
-            seat = await self.remote.seats.take(identity, self.remote.order_for)
+            seat = await self._seat(identity, request.process, context)
             try:
                 self._note_arrival(identity, request, context)
                 while (order := await self._order(seat, context)).WhichOneof("order") != "over":
@@ -64,6 +64,12 @@ class Federation(rpc.FederationServicer):
                 self.remote.seats.leave(seat)
                 self.journal.metrics.connected.set(len(self.remote.seats.taken))
                 self.journal.note("left", identity.name)
+
+    async def _seat(self, identity: Identity, process: bytes, context: Context) -> Seat:
+        try:
+            return await self.remote.seats.take(identity, process, self.remote.order_for)
+        except Unseated as error:
+            await self._refuse(context, identity.name, error.code, str(error))
 
     async def _order(self, seat: Seat, context: Context) -> pb.Order:
         try:

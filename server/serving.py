@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha import reflection
 
 from ..wire import federation_pb2 as pb
 from ..wire import federation_pb2_grpc as rpc
-from ..wire.errors import TacitError
+from ..wire.errors import Unreachable
 from ..wire.protocol import MESSAGE
 from .control import Control
 from .malformed import Forgiving
@@ -85,7 +85,7 @@ def event_loop() -> asyncio.AbstractEventLoop:
 def serving(loop: asyncio.AbstractEventLoop, port: Port) -> Iterator[int]:
     """Serves `port` on `loop`; the number it has, which is a free one if 0 was asked for.
 
-    Raises `TacitError` if the address cannot be listened on.
+    Raises `Unreachable` if the address cannot be listened on.
     """
     server, number = asyncio.run_coroutine_threadsafe(_start(port), loop).result()
     watch = asyncio.run_coroutine_threadsafe(port.federation.watch(), loop)
@@ -109,7 +109,7 @@ async def _start(port: Port) -> tuple[grpc.aio.Server, int]:
         else:
             number = server.add_secure_port(port.address, port.credentials)
     except RuntimeError as error:
-        raise TacitError(
+        raise Unreachable(
             f"{port.address} cannot be listened on: it is in use, or no address of this machine."
         ) from error
     await server.start()

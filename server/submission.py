@@ -71,7 +71,7 @@ class Submission:
         return piece.answer
 
     async def _receive(self, upload: Upload, turn: object, exchange: Exchange) -> None:
-        """All that is missing; less only if the round closes meanwhile."""
+        """All that is missing; less only if nobody waits for it any more."""
         while upload.has_turn(turn) and not upload.is_complete:
             piece = await self._next()
             if piece is None or not piece.data:
@@ -79,7 +79,7 @@ class Submission:
             if upload.has_turn(turn):
                 upload.add(piece.data)
                 self.journal.metrics.received.inc(len(piece.data))
-        if not upload.has_turn(turn) and not exchange.closed:
+        if not upload.has_turn(turn) and exchange.waits_for(self.identity.name):
             await self._refuse(grpc.StatusCode.ABORTED, "another call goes on with this upload")
 
     async def _settle(

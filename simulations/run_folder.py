@@ -53,6 +53,16 @@ class RunFolder:
         return self.path / "run.key"
 
     @property
+    def study(self) -> Path:
+        """What the parties of a deployment agreed on, as it was written; a simulation has none."""
+        return self.path / "study.toml"
+
+    @property
+    def command(self) -> str:
+        """What goes on with the run."""
+        return "tacit serve" if self.study.exists() else "tacit run"
+
+    @property
     def events(self) -> Path:
         """What happened, one JSON object a line, only ever appended to."""
         return self.path / "events.jsonl"

@@ -34,14 +34,16 @@ STATUS_LATE: Status
 STATUS_RETRY: Status
 
 class Attendance(_message.Message):
-    __slots__ = ("protocol", "study", "version")
+    __slots__ = ("protocol", "study", "version", "process")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     STUDY_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     study: str
     version: str
-    def __init__(self, protocol: _Optional[int] = ..., study: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+    process: bytes
+    def __init__(self, protocol: _Optional[int] = ..., study: _Optional[str] = ..., version: _Optional[str] = ..., process: _Optional[bytes] = ...) -> None: ...
 
 class Order(_message.Message):
     __slots__ = ("welcome", "instruction", "over")

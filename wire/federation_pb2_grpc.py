@@ -58,7 +58,8 @@ class FederationServicer:
 
     def Attend(self, request, context):
         """Takes a seat. A Welcome comes first, then instructions as they are issued, the newest only, until
-        an Over. A second call of the same client takes the seat from the first, which is aborted.
+        an Over. A second call of the same process takes the seat from the first, which is aborted; one of
+        another process of the same client is refused for as long as the first is there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
