@@ -31,7 +31,7 @@ demo: $(INSTALLED)  ## Train on examples/digits_private.toml within a privacy bu
 	$(BIN)/tacit report $$out
 
 test: $(INSTALLED)  ## Run every test, and the examples in docstrings; ARGS="-k layout" chooses
-	$(BIN)/pytest -n 2 $(ARGS)
+	$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
 check: $(INSTALLED) types  ## Check the format, the lint rules and the types
 	$(BIN)/ruff format --check .

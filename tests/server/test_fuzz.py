@@ -29,7 +29,7 @@ from tacit.wire.errors import Declined, Disagreement, Unidentified
 from tacit.wire.identity import identity_of
 from tacit.wire.protocol import digest, instruction_of, read_instruction, write_instruction
 
-INPUTS = int(os.environ.get("TACIT_FUZZ_INPUTS", "20000"))
+INPUTS = int(os.environ.get("TACIT_FUZZ_INPUTS", "10000"))
 SMALL = Instruction(
     round=3,
     purpose=Purpose.FIT,
