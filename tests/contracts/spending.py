@@ -26,7 +26,7 @@ from tacit.server import Began, Committed, Poisson, Progress, Store
 from tacit.wire import Fold, InMemory, Instruction
 
 FOR_EVER = 10**6
-LONGEST = 0.2
+LONGEST = 0.5
 DELTA = 1e-5
 STEPS = (
     "begun",

@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 from contracts.faults import KINDS
 
-FAULTS = int(os.environ.get("TACIT_CHAOS_FAULTS", "24"))
+FAULTS = int(os.environ.get("TACIT_CHAOS_FAULTS", "0"))
 SEED = os.environ.get("TACIT_CHAOS_SEED", "1")
 A_FAULT = 6.0
 """Seconds that one fault may take, with everything that goes with it."""
 
 
+@pytest.mark.skipif(not FAULTS, reason="takes long: TACIT_CHAOS_FAULTS=24 has each kind once")
 @pytest.mark.skipif(sys.platform != "linux", reason="the disk of a process is filled by prlimit")
 def test_a_deployment_ends_with_the_bits_of_its_simulation_whatever_happens(tmp_path: Path) -> None:
     """Every kind of fault, over and over, in runs of real processes and mutual TLS."""

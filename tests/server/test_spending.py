@@ -18,7 +18,7 @@ from tacit.privacy import Budget, Ledger, Unit
 from tacit.server import Everyone, Poisson
 from tacit.wire.errors import BudgetSpent, ClientsFailed, StoreError
 
-KILLS = int(os.environ.get("TACIT_KILLS", "40"))
+KILLS = int(os.environ.get("TACIT_KILLS", "30"))
 """Of them a quarter where the rows are in PostgreSQL, or the process is a client's."""
 """A process that is killed has a server clean up after it, which takes longer than a file."""
 
