@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
 
+import numpy as np
+
+from ..fairness.tables import Tables
 from ..wire.messages import Failure, Refusal, Settings, Statistics
 
 
@@ -52,12 +57,34 @@ class Committed:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated:
-    """The model of `round` was measured by each client that holds rows out, and on the pooled rows."""
+    """The model of `round` was measured by each client that holds rows out, and on the pooled rows.
+
+    `tables` are what each client counted by group, and `total` is their sum. Where noise protects them,
+    with `deviation` on every entry of `total`, neither `clients` nor `tables` hold anything.
+    """
 
     round: int
     clients: Mapping[str, Statistics] = field(repr=False)
     pooled: Statistics
     seconds: float
+    tables: Mapping[str, Tables] = field(default_factory=dict, repr=False)
+    total: Tables = field(default_factory=dict, repr=False)
+    deviation: float = 0.0
+
+    def to_json(self) -> str:
+        """What `from_json` reads."""
+        return json.dumps(asdict(self), default=np.ndarray.tolist)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The evaluation that `to_json` wrote. Raises ValueError or TypeError for anything else."""
+        found = cls(**json.loads(text))
+        tables = {client: _arrays(own) for client, own in found.tables.items()}
+        return replace(found, tables=tables, total=_arrays(found.total))
+
+
+def _arrays(tables: Mapping[str, Any]) -> Tables:
+    return {name: np.asarray(table, np.float64) for name, table in tables.items()}
 
 
 Progress = Began | Refused | Failed | Committed | Evaluated

@@ -163,7 +163,7 @@ class Store:
             connection.execute(
                 _rounds.update()
                 .where(self._its_rounds, _rounds.c.round == evaluated.round)
-                .values(evaluated=json.dumps(asdict(evaluated)))
+                .values(evaluated=evaluated.to_json())
             )
 
     def latest(self) -> ServerState | None:
@@ -189,7 +189,7 @@ class Store:
             return [
                 (
                     Committed(**json.loads(row.committed)),
-                    Evaluated(**json.loads(row.evaluated)) if row.evaluated else None,
+                    Evaluated.from_json(row.evaluated) if row.evaluated else None,
                 )
                 for row in rows
             ]

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from ..fairness.tables import Schema, schema_from
 from .population import Population, Split
 
 
@@ -27,7 +28,7 @@ class Description:
 
     In a deployment nobody else knows what a client holds: then `clients` has None for it. `groups`
     gives the number of rows of each group of each sensitive attribute. `digest` is SHA-256 over all rows
-    and who holds them.
+    and who holds them. `schema` says what is counted at an evaluation.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Description:
     groups: Mapping[str, Mapping[str, int]]
     clients: Mapping[str, Holdings | None]
     digest: str
+    schema: Schema | None = None
 
     @property
     def known(self) -> dict[str, Holdings]:
@@ -73,7 +75,9 @@ def from_json(text: str) -> Description:
     """The description that `to_json` wrote."""
     table = json.loads(text)
     clients = {name: Holdings(**own) if own else None for name, own in table["clients"].items()}
-    return Description(**{**table, "shape": tuple(table["shape"]), "clients": clients})
+    schema = schema_from(table["schema"]) if table.get("schema") else None
+    changed = {"shape": tuple(table["shape"]), "clients": clients, "schema": schema}
+    return Description(**{**table, **changed})
 
 
 def _digest(population: Population) -> str:

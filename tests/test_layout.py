@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "privacy": {"wire"},
     "strategies": {"wire", "privacy"},
     "fairness": {"wire", "privacy"},
-    "client": {"wire", "privacy", "strategies"},
+    "client": {"wire", "privacy", "strategies", "fairness"},
     "server": {"wire", "privacy", "strategies", "fairness"},
     "simulations": {"wire", "models", "privacy", "strategies", "fairness", "client", "server"},
     "deployment": {

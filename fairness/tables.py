@@ -1,0 +1,224 @@
+"""What is counted about a model, by group: tables of counts that add.
+
+A table of the union of two sets of rows is the sum of their tables. So they may be added over batches,
+clients, machines and tiers, in the clear, masked or noised, and whatever is a function of them needs
+nobody's rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Tables = Mapping[str, NDArray[np.float64]]
+"""Counts, and sums of values rounded to multiples of 2^-16: exact in float64 up to 2^37 rows."""
+
+UNIT: Final = 2.0**-16
+EVERYONE: Final = "everyone"
+"""The attribute that is counted where no other is declared: it has one group, of the same name."""
+MOMENTS: Final = ("rows", "sum", "squares")
+ERRORS: Final = ("rows", "residual", "absolute", "squared", "target", "target_squared")
+"""The columns of a table of errors: sums of r, |r|, r², y and y², where r is the prediction less y."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attribute:
+    """Groups of rows, by name: `groups[k]` is what code k stands for.
+
+    The vocabulary is fixed before anyone counts. Who has no row of a group counts zero, and nobody is
+    asked which groups it has.
+    """
+
+    name: str
+    groups: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.groups or len(set(self.groups)) < len(self.groups):
+            raise ValueError(
+                f"Expected groups of {self.name!r} with a name each, got {self.groups}."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What a model said of n rows. Nothing in here prints.
+
+    `targets` and `guesses` have shape (n,): class codes, or numbers to regress on. `scores` in [0, 1] is
+    the probability of class 1 where there are two classes, and of the guess where there are more; empty
+    for regression. `losses` has shape (n,), and `metrics` further values in [0, 1] of that shape.
+    `groups` has the codes of each attribute, shape (n,).
+    """
+
+    targets: NDArray[Any] = field(repr=False)
+    guesses: NDArray[Any] = field(repr=False)
+    scores: NDArray[Any] = field(repr=False)
+    losses: NDArray[Any] = field(repr=False)
+    groups: Mapping[str, NDArray[np.int64]] = field(default_factory=dict, repr=False)
+    metrics: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schema:
+    """Which tables there are. Everybody who counts has the same.
+
+    With `classes` C > 0, for each attribute of G groups:
+
+    - `ATTRIBUTE/confusion` (G, C, C): rows by group, class and guess;
+    - `ATTRIBUTE/scores` (G, 2, `bins`): rows by group, class (or, of more than two classes, whether the
+      guess is right) and bin of the score.
+
+    With `classes` 0: `ATTRIBUTE/errors` (G, 6), the `ERRORS` of each group, where predictions and targets
+    are divided by `scale` and kept within [-1, 1] if there is a scale.
+
+    And always: `ATTRIBUTE/loss` (G, 3), the `MOMENTS` of the losses, divided by `most` and kept within
+    [0, 1], and `ATTRIBUTE/metric.NAME` (G, 3) for each of `metrics`.
+
+    >>> schema = Schema(attributes=(Attribute(name="sex", groups=("female", "male")),), classes=2)
+    >>> {name: table.shape for name, table in schema.zeros().items()}
+    {'sex/confusion': (2, 2, 2), 'sex/loss': (2, 3), 'sex/scores': (2, 2, 50)}
+    """
+
+    attributes: tuple[Attribute, ...] = (Attribute(name=EVERYONE, groups=(EVERYONE,)),)
+    classes: int
+    bins: int = 50
+    most: float = 16.0
+    scale: float | None = None
+    metrics: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [attribute.name for attribute in self.attributes]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"Expected attributes with a name each, got {names}.")
+        if self.bins < 1 or not self.most > 0 or self.classes < 0:
+            raise ValueError("Expected bins >= 1, most > 0 and classes >= 0.")
+
+    def attribute(self, name: str) -> Attribute:
+        """The attribute of that name. Raises KeyError if there is none."""
+        return {attribute.name: attribute for attribute in self.attributes}[name]
+
+    def zeros(self) -> dict[str, NDArray[np.float64]]:
+        """The tables of no rows."""
+        return {
+            f"{attribute.name}/{kind}": np.zeros((len(attribute.groups), *shape))
+            for attribute in self.attributes
+            for kind, shape in sorted(self._shapes().items())
+        }
+
+    def count(self, judged: Judged) -> dict[str, NDArray[np.float64]]:
+        """The tables of some rows. Raises ValueError for a code that is not in the vocabulary.
+
+        >>> schema = Schema(classes=2, bins=4)
+        >>> judged = Judged(
+        ...     targets=np.array([0, 1]),
+        ...     guesses=np.array([1, 1]),
+        ...     scores=np.array([0.5, 0.9]),
+        ...     losses=np.array([0.8, 0.1]),
+        ... )
+        >>> schema.count(judged)["everyone/confusion"].tolist()
+        [[[0.0, 1.0], [0.0, 1.0]]]
+        """
+        found: dict[str, NDArray[np.float64]] = {}
+        for attribute in self.attributes:
+            codes = _codes(attribute, judged)
+            for kind, table in self._of(judged, codes, len(attribute.groups)).items():
+                found[f"{attribute.name}/{kind}"] = table
+        return {name: found[name] for name in sorted(found)}
+
+    @property
+    def sensitivity(self) -> float:
+        """The L2 norm by which one row more or less changes all tables together, at most.
+
+        Infinite for a regression without a scale. Replacing a row changes them by twice that, at most.
+
+        >>> Schema(classes=2).sensitivity == math.sqrt(1 + 1 + 3)
+        True
+        """
+        if not self.classes and self.scale is None:
+            return math.inf
+        outcomes = 2 if self.classes else len(ERRORS)
+        return math.sqrt(len(self.attributes) * (outcomes + 3 * (1 + len(self.metrics))))
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        moments = {kind: (len(MOMENTS),) for kind in ("loss", *map(_metric, self.metrics))}
+        if self.classes:
+            outcomes = {"confusion": (self.classes, self.classes), "scores": (2, self.bins)}
+            return {**outcomes, **moments}
+        return {"errors": (len(ERRORS),), **moments}
+
+    def _of(
+        self, judged: Judged, codes: NDArray[np.int64], groups: int
+    ) -> dict[str, NDArray[np.float64]]:
+        found = {"loss": _moments(judged.losses / self.most, codes, groups)}
+        for name in self.metrics:
+            found[_metric(name)] = _moments(judged.metrics[name], codes, groups)
+        if not self.classes:
+            return {**found, "errors": self._errors(judged, codes, groups)}
+        size = self.classes
+        cells = (codes, judged.targets.astype(np.int64), judged.guesses.astype(np.int64))
+        right = cells[1] if size == 2 else (cells[1] == cells[2]).astype(np.int64)
+        bins = np.clip(np.nan_to_num(judged.scores) * self.bins, 0, self.bins - 1).astype(np.int64)
+        return {
+            **found,
+            "confusion": _cells(cells, (groups, size, size)),
+            "scores": _cells((codes, right, bins), (groups, 2, self.bins)),
+        }
+
+    def _errors(self, judged: Judged, codes: NDArray[np.int64], groups: int) -> NDArray[np.float64]:
+        targets, guesses = judged.targets.astype(np.float64), judged.guesses.astype(np.float64)
+        residuals = guesses - targets
+        if self.scale is not None:
+            targets, residuals = (
+                np.clip(values / self.scale, -1, 1) for values in (targets, residuals)
+            )
+        columns = (
+            np.ones(len(targets)),
+            residuals,
+            np.abs(residuals),
+            residuals**2,
+            targets,
+            targets**2,
+        )
+        return _sums(columns, codes, groups)
+
+
+def schema_from(table: Mapping[str, Any]) -> Schema:
+    """The schema of which `table` is `dataclasses.asdict`, perhaps by way of JSON."""
+    attributes = tuple(
+        Attribute(name=each["name"], groups=tuple(each["groups"])) for each in table["attributes"]
+    )
+    return Schema(**{**table, "attributes": attributes, "metrics": tuple(table["metrics"])})
+
+
+def _codes(attribute: Attribute, judged: Judged) -> NDArray[np.int64]:
+    if attribute.name == EVERYONE and EVERYONE not in judged.groups:
+        return np.zeros(len(judged.targets), np.int64)
+    return judged.groups[attribute.name]
+
+
+def _metric(name: str) -> str:
+    return f"metric.{name}"
+
+
+def _cells(codes: tuple[NDArray[np.int64], ...], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    flat = np.ravel_multi_index(codes, shape)  # refuses a code outside
+    return np.bincount(flat, minlength=math.prod(shape)).reshape(shape).astype(np.float64)
+
+
+def _moments(values: NDArray[Any], codes: NDArray[np.int64], groups: int) -> NDArray[np.float64]:
+    kept = np.clip(np.nan_to_num(np.asarray(values, np.float64), nan=1.0), 0, 1)
+    return _sums((np.ones(len(kept)), kept, kept**2), codes, groups)
+
+
+def _sums(
+    columns: tuple[NDArray[np.float64], ...], codes: NDArray[np.int64], groups: int
+) -> NDArray[np.float64]:
+    """Each column summed by group, every value rounded to a multiple of `UNIT` first."""
+    if codes.size and not 0 <= codes.min() <= codes.max() < groups:
+        raise ValueError(f"Expected codes below {groups}, got {codes.max()}.")
+    rounded = [np.rint(column / UNIT) * UNIT for column in columns]
+    return np.stack([np.bincount(codes, each, groups) for each in rounded], axis=1)
