@@ -84,7 +84,7 @@ def test_a_group_that_is_absent_leaves_the_others_where_they_are() -> None:
 def test_a_code_outside_the_vocabulary_is_refused(code: int) -> None:
     schema, ones = Schema(attributes=(SEX,), classes=2), np.ones(1, np.int64)
     odd = Judged(targets=ones, guesses=ones, scores=ones, losses=ones, groups={"sex": ones * code})
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"code|array"):
         schema.count(odd)
 
 
