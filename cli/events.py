@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from ..fairness.statistics import add, rates
+from ..fairness.statistics import rates
 from ..reports.summary import scores
 from ..server.progress import Began, Committed, Evaluated, Failed, Progress, Refused
 from . import console
@@ -44,8 +44,8 @@ def event(progress: Progress) -> dict[str, object]:
                 "event": "evaluated",
                 "round": progress.round,
                 "clients": len(progress.clients),
-                "rates": rates(add(progress.clients.values())),
+                "rates": rates(progress.everyone),
                 "pooled": rates(progress.pooled),
-                "scores": asdict(scores(progress.clients, progress.pooled)),
+                "scores": asdict(scores(progress.clients, progress.pooled, progress.everyone)),
                 "seconds": round(progress.seconds, 4),
             }

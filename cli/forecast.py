@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from statistics import median
 
@@ -36,8 +35,9 @@ class Forecast:
 
     @property
     def up(self) -> float:
-        """Bytes from clients over the whole run, but for a few numbers at each evaluation."""
-        return self.rounds * self.cohort * self.sizes.up
+        """Bytes from clients over the whole run, evaluations included."""
+        training = self.rounds * self.cohort * self.sizes.up
+        return training + self.evaluations * self.measured * self.sizes.counts
 
 
 def forecast(setup: Setup, *, start: float) -> Forecast:
@@ -46,7 +46,7 @@ def forecast(setup: Setup, *, start: float) -> Forecast:
     steps = steps_of(setup)
     clients, measured = len(setup.clients), len(setup.measured)
     cohort = config.sampler.sampling(clients).expected
-    evaluations = math.ceil(config.rounds / config.evaluate.every) if measured else 0
+    evaluations = config.evaluate.times(config.rounds) if measured else 0
     return Forecast(
         clients=clients,
         measured=measured,
@@ -93,7 +93,7 @@ def _facts(found: Forecast) -> list[tuple[str, str]]:
         ("cohort", f"{found.cohort:.4g} of {found.clients} clients, expected"),
         ("steps a client", f"{least} least, {middle:g} median, {most} most, in each round"),
         ("to a client", f"{readable(each.down)} a round, {readable(each.measure)} an evaluation"),
-        ("from a client", f"{readable(each.up)} a round, and its statistics"),
+        ("from a client", f"{readable(each.up)} a round, {readable(each.counts)} an evaluation"),
         ("in all", f"{readable(found.down)} to clients, {readable(found.up)} from them"),
         ("disk", f"about {readable(each.disk)}"),
         ("time", f"about {_duration(seconds.total)} on this machine, with {seconds.processes}"),

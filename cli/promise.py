@@ -30,9 +30,11 @@ from ..simulations.setup import Setup
 
 @dataclass(frozen=True, kw_only=True)
 class ForClients:
-    """What all rounds together say about a client. `total` counts what was `spent` before as well."""
+    """What all rounds together say about a client, `evaluations` alone, and `total` with what was `spent`
+    before."""
 
     alone: Reading
+    evaluations: Reading | None
     second: Reading
     bare: Reading
     total: Reading
@@ -47,6 +49,7 @@ class ForRows:
     """The same about a row, over clients that take part in every round; pairs are least and most."""
 
     alone: Spread
+    evaluations: Reading | None
     total: Spread
     spent: float
     q: tuple[float, float]
@@ -92,16 +95,18 @@ def _for_clients(setup: Setup, asked: Config, ledger: Path | None) -> ForClients
     config, clients = setup.config, len(setup.clients)
     budget = config.budget_of(Unit.CLIENT)
     delta, adjacency = budget.delta, budget.adjacency
-    planned = of_a_client(config, clients, config.rounds)
+    counted = _evaluations(config)
+    planned = together(of_a_client(config, clients, config.rounds), counted)
     entries = read_whole(ledger) if ledger else []
     spent = counts_of(about(entries, config.population_name, Unit.CLIENT))
     return ForClients(
         alone=reading(planned, delta, adjacency),
+        evaluations=quick(counted, delta, adjacency) if counted else None,
         second=reading(planned, delta, other(adjacency)),
         bare=quick(unamplified(planned), delta, adjacency),
         total=reading(together(spent, planned), delta, adjacency),
         spent=reading(spent, delta, adjacency),
-        left=rounds_left(spent, cycle(config, clients), budget),
+        left=rounds_left(together(spent, counted), cycle(config, clients), budget),
         calibrated=asked.mechanism != config.mechanism,
         budget=budget,
     )
@@ -111,7 +116,11 @@ def _for_rows(setup: Setup, ledger: Path | None) -> ForRows:
     config, budget = setup.config, setup.config.budget_of(Unit.EXAMPLE)
     splits = setup.population.clients
     rows = {name: split.train.stop - split.train.start for name, split in splits.items()}
-    planned = {name: of_an_example(config, name, n, config.rounds) for name, n in rows.items()}
+    evaluations = _evaluations(config)
+    planned = {
+        name: together(of_an_example(config, name, n, config.rounds), evaluations)
+        for name, n in rows.items()
+    }
     kept = of_each_client(config, ledger) if ledger else {}
     spent: dict[str, Counts] = {name: counts_of(entries) for name, entries in kept.items()}
     steps = [config.train.steps_of(rows=n) for n in rows.values()]
@@ -120,10 +129,11 @@ def _for_rows(setup: Setup, ledger: Path | None) -> ForRows:
     left = []
     for name, n in rows.items():
         ((event, each),) = of_an_example(config, name, n, 1).items()
-        fits = rounds_left(spent.get(name, {}), [event], budget)
+        fits = rounds_left(together(spent.get(name, {}), evaluations), [event], budget)
         left += [] if fits is None else [fits // each]
     return ForRows(
         alone=spread(planned, budget),
+        evaluations=quick(evaluations, budget.delta, budget.adjacency) if evaluations else None,
         total=spread({k: together(spent.get(k, {}), planned[k]) for k in rows}, budget),
         spent=spread(spent, budget).most if spent else 0.0,
         q=(min(rates), max(rates)),
@@ -132,6 +142,11 @@ def _for_rows(setup: Setup, ledger: Path | None) -> ForRows:
         left=(min(left), max(left)) if left else None,
         budget=budget,
     )
+
+
+def _evaluations(config: Config) -> Counts:
+    """What all evaluations of the run reveal, where noise bounds it."""
+    return config.evaluate.releases(config.evaluate.times(config.rounds))
 
 
 def _multiplier(config: Config, client: str) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 from ..privacy.budget import Budget
 from ..reports.guarantee import noise_multiplier, noise_std, number
 from ..reports.numbers import Reading, other
+from ..simulations.config import Config
 from .promise import ForClients, ForRows, Promise
 
 
@@ -51,6 +52,8 @@ def _client_lines(found: Promise, own: ForClients) -> Iterator[tuple[str, str]]:
     yield "sampling", _scheme(found)
     meaning = f"at δ = {own.budget.delta:.3g} ({own.budget.adjacency.label})"
     yield f"{config.rounds} rounds", f"{_readings(own.alone)} {meaning}"
+    if own.evaluations is not None:
+        yield "evaluations", f"{_epsilon(own.evaluations)} of it alone, {_counted(config)}"
     yield other(own.budget.adjacency).label, _epsilon(own.second)
     yield "unamplified", f"{_epsilon(own.bare)}, if everybody knew who takes part"
     left = None if own.left is None else f"{own.left:,}"
@@ -72,8 +75,14 @@ def _row_lines(found: Promise, own: ForRows) -> Iterator[tuple[str, str]]:
         f"{number(spread_.most)} most, at δ = {own.budget.delta:.3g} "
         f"({own.budget.adjacency.label})",
     )
+    if own.evaluations is not None:
+        yield "evaluations", f"{_epsilon(own.evaluations)} of it alone, {_counted(found.config)}"
     left = None if own.left is None else _range(own.left)
     yield from _account(own.spent, own.total.most, left, own.budget)
+
+
+def _counted(config: Config) -> str:
+    return f"for the noised counts of {config.evaluate.times(config.rounds)} evaluations"
 
 
 def _account(
@@ -134,6 +143,7 @@ def _client_table(found: Promise, own: ForClients) -> dict[str, Any]:
         **_budget_table(own.budget),
         "epsilon": _finite(own.alone.value),
         "epsilon_by": own.alone.by,
+        "epsilon_evaluations": own.evaluations and _finite(own.evaluations.value),
         "epsilon_pld": own.alone.verdict and own.alone.verdict.pld,
         "epsilon_rdp": own.alone.verdict and own.alone.verdict.rdp,
         "epsilon_prv_upper": own.alone.verdict and own.alone.verdict.prv,
@@ -150,6 +160,7 @@ def _row_table(own: ForRows) -> dict[str, Any]:
     return {
         **_budget_table(own.budget),
         "epsilon": asdict(own.alone),
+        "epsilon_evaluations": own.evaluations and _finite(own.evaluations.value),
         "epsilon_after": asdict(own.total),
         "spent_before": own.spent,
         "sampling_rate": own.q,

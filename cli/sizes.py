@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,17 +18,20 @@ STATES = 4
 """Stored states: two that are kept, one being written, and room for the journal."""
 STATISTICS = 120
 """Bytes of one client's statistics in the history, about."""
+ENTRY = 5
+"""Bytes of one number of its tables there, about."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """Bytes: `down` and `up` for each client in a round, `measure` down for each evaluation of one,
+    """Bytes: `down` and `up` for each client in a round, `measure` and `counts` in an evaluation,
     `state` of the server, `disk` for the whole run folder, about.
     """
 
     down: int
     up: int
     measure: int
+    counts: int
     state: int
     disk: int
 
@@ -42,15 +44,19 @@ def sizes(setup: Setup) -> Sizes:
     parameters = named("parameters", state.parameters)
     up = Admission(strategy=config.strategy, mechanism=config.mechanism).expected(instruction)
     kept = _bytes(state.parameters) + sum(_bytes(arrays) for arrays in state.memory.values())
-    evaluations = math.ceil(config.rounds / config.evaluate.every)
+    tables = setup.measure.schema.zeros()
+    entries = sum(table.size for table in tables.values())
     return Sizes(
         down=len(encode(parameters | named("extras", instruction.extras))),
         up=len(encode(up)),
         measure=len(encode(parameters)),
+        counts=len(encode(tables)),
         state=kept,
         disk=STATES * kept
         + 2 * len(setup.clients) * _client_memory(setup, instruction)
-        + evaluations * len(setup.measured) * STATISTICS,
+        + config.evaluate.times(config.rounds)
+        * len(setup.measured)
+        * (STATISTICS + entries * ENTRY),
     )
 
 

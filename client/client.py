@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..fairness.measuring import Counts
+from ..fairness.tables import Tables
+from ..privacy.counts import RowCounts
 from ..privacy.mechanism import Mechanism
 from ..privacy.secret import Secret, digest_of
 from ..strategies.strategy import Correction, Strategy
@@ -14,6 +17,7 @@ from ..wire.errors import Declined
 from ..wire.messages import EXAMPLES, Arrays, Instruction, Purpose, Update
 from .data import Data
 from .guard import Guard
+from .measure import Measure
 from .memory import Memory
 from .trainer import Plain, Trainer
 from .training import Training
@@ -39,6 +43,8 @@ class Client:
     secret: Secret
     memory: Memory
     rounds: int
+    measure: Measure | None = None
+    noise: Counts | None = None
     guard: Guard | None = None
 
     def answer(self, instruction: Instruction) -> Update:
@@ -87,6 +93,34 @@ class Client:
         return Private(self.trainer, self.guard.terms, noise)
 
     def _evaluate(self, instruction: Instruction) -> Update:
+        """Exact statistics and tables; or, where noise protects the tables, those alone."""
+        if self.measure is None:
+            return self._judge(instruction)
+        parameters = instruction.parameters
+        statistics, tables = self.trainer.measure(parameters, self.test, self.measure)
+        if self.noise is None:
+            return Update(
+                client=self.name,
+                round=instruction.round,
+                examples=len(self.test),
+                contribution=tables,
+                statistics=statistics,
+            )
+        return self._noised(instruction, tables, self.noise)
+
+    def _noised(self, instruction: Instruction, tables: Tables, noise: Counts) -> Update:
+        """The tables alone, after the client has paid for them if rows are what is protected."""
+        if self.guard is not None and isinstance(noise, RowCounts):
+            rest = repr((self.measure, noise)).encode()
+            self.guard.admit_counts(instruction, self.test, noise.row_event, rest)
+        secret = self.secret.child(instruction.run, instruction.round)
+        contribution = noise.perturb(tables, instruction.terms, secret)
+        return Update(
+            client=self.name, round=instruction.round, examples=0, contribution=contribution
+        )
+
+    def _judge(self, instruction: Instruction) -> Update:
+        """How many held-out rows there are, and the statistics of a model on them."""
         return Update(
             client=self.name,
             round=instruction.round,
@@ -106,7 +140,7 @@ class Client:
             rate = training.rate(round=round, rounds=self.rounds)
             fitted = self.trainer.fit(parameters, self.train, training, rate, Correction(), rng)
             parameters = {k: parameters[k] + d for k, d in fitted.delta.items()}
-        return self._evaluate(replace(instruction, parameters=parameters))
+        return self._judge(replace(instruction, parameters=parameters))
 
     def _rng(self, instruction: Instruction) -> np.random.Generator:
         """Its own stream for this round: the name is hashed, so it does not matter who else is there."""

@@ -9,8 +9,9 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..privacy.account import Account
+from ..privacy.account import EVALUATION, FIT, Account
 from ..privacy.budget import Budget, Unit
+from ..privacy.event import Event
 from ..privacy.ledger import Ledger
 from ..privacy.noise import Noise
 from ..privacy.secret import Secret, digest_of
@@ -21,8 +22,6 @@ from .data import Data
 from .dpsgd import DPSGD
 from .training import Training
 
-RELEASE = "fit"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Guard:
@@ -32,7 +31,8 @@ class Guard:
       - Whatever the coordinator asks, all training together stays within `budget`, over rounds, runs
         and restarts.
       - A ledger that was deleted or rolled back is noticed, and ends all training.
-      - The steps are in the client's ledger, durably, before the noise of the first one exists.
+      - The steps are in the client's ledger, durably, before the noise of the first one exists, and an
+        evaluation before its counts are noised.
       - The same instruction on the same rows gets the same noise, and is charged once: whoever asks
         again learns nothing new. A different one gets other noise, and is charged.
     """
@@ -51,16 +51,30 @@ class Guard:
         `rest` is whatever else the answer depends on: another value is another question.
         """
         event = self.terms.event(len(data), training.batch_size)
-        steps = training.steps_of(rows=len(data))
         question = self._question(instruction, data) + rest
+        steps = training.steps_of(rows=len(data))
+        self._charge(instruction, FIT, event, question, steps)
+        return self.secret.stream(question)
+
+    def admit_counts(
+        self, instruction: Instruction, data: Data, event: Event, rest: bytes = b""
+    ) -> None:
+        """Pays for counting what the model of `instruction` does on `data`, of which `event` is released.
+
+        Raises `Declined` if it is not affordable. `rest` is as in `admit`.
+        """
+        self._charge(instruction, EVALUATION, event, self._question(instruction, data) + rest, 1)
+
+    def _charge(
+        self, instruction: Instruction, release: str, event: Event, question: bytes, times: int
+    ) -> None:
         with self._account(instruction.run) as account:
             try:
                 fingerprint = self.secret.fingerprint(question)
-                head = account.charge(instruction.round, RELEASE, event, fingerprint, steps)
+                head = account.charge(instruction.round, release, event, fingerprint, times)
             except BudgetSpent as spent:
                 raise Declined(f"{SPENT}: {self.budget}") from spent
         write_durably(self.folder / "head", head.encode())
-        return self.secret.stream(question)
 
     @contextmanager
     def _account(self, run: str) -> Iterator[Account]:

@@ -58,11 +58,26 @@ class Classification:
         """Cross-entropy of each row, against smoothed labels."""
         return cross_entropy(outputs, targets, self.label_smoothing)
 
+    def guesses(self, outputs: Tensor) -> Tensor:
+        """The code of each row's likeliest class, shape (B,) or (B, T)."""
+        if outputs.shape[1] == 1:
+            return (outputs[:, 0] > 0).to(torch.int64)
+        return outputs.argmax(1)
+
+    def scores(self, outputs: Tensor) -> Tensor:
+        """The probability of class 1 of two, or of the likeliest class of more, shape (B,) or (B, T)."""
+        match outputs.shape[1]:
+            case 1:
+                return outputs[:, 0].sigmoid()
+            case 2:
+                return outputs.softmax(1)[:, 1]
+            case _:
+                return outputs.softmax(1).amax(1)
+
     def statistics(self, outputs: Tensor, targets: Tensor) -> Mapping[str, Tensor]:
         """`correct`: rows whose likeliest class is the target; `loss`: cross-entropy, not smoothed."""
-        binary = outputs.shape[1] == 1
-        guesses = outputs[:, 0] > 0 if binary else outputs.argmax(1)
-        right = per_row((guesses.to(targets.dtype) == targets).to(torch.float32))
+        guesses = self.guesses(outputs).to(targets.dtype)
+        right = per_row((guesses == targets).to(torch.float32))
         return {"correct": right.sum(), "loss": cross_entropy(outputs, targets).sum()}
 
 
@@ -99,6 +114,14 @@ class Regression:
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Half the squared error of each row."""
         return (outputs[:, 0] - targets).square() / 2
+
+    def guesses(self, outputs: Tensor) -> Tensor:
+        """The predictions, shape (B,)."""
+        return outputs[:, 0]
+
+    def scores(self, outputs: Tensor) -> Tensor:
+        """None: zeros, shape (B,)."""
+        return torch.zeros(len(outputs))
 
     def statistics(self, outputs: Tensor, targets: Tensor) -> Mapping[str, Tensor]:
         """`squared_error`, and the moments of the targets that R² needs."""

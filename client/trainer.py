@@ -11,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..fairness.tables import Tables
 from ..strategies.strategy import Correction, Fitted
 from ..wire.messages import EXAMPLES, Arrays, Statistics
 from .data import Data
+from .measure import Measure
 from .public import Public
 from .task import Task
 from .training import Training
@@ -100,19 +102,40 @@ class Plain:
 
     def evaluate(self, parameters: Arrays, data: Data) -> Statistics:
         """See `Trainer`."""
+        sums = {EXAMPLES: float(len(data)), "loss": 0.0}
+        for _, targets, outputs in self._outputs(parameters, data):
+            self._add(sums, targets, outputs)
+        return sums
+
+    def measure(
+        self, parameters: Arrays, data: Data, measure: Measure
+    ) -> tuple[Statistics, Tables]:
+        """What `evaluate` finds and, of the same rows, the tables that `measure` asks for."""
+        sums, tables = {EXAMPLES: float(len(data)), "loss": 0.0}, measure.schema.zeros()
+        for rows, targets, outputs in self._outputs(parameters, data):
+            self._add(sums, targets, outputs)
+            judged = measure.judge(self.task, outputs, targets, rows.groups)
+            for name, table in measure.schema.count(judged).items():
+                tables[name] += table
+        return sums, tables
+
+    def _add(self, sums: dict[str, float], targets: Tensor, outputs: Tensor) -> None:
+        """Adds the statistics of a batch."""
+        counts = self.task.statistics(outputs, targets)
+        batch = {"loss": self.task.loss(outputs, targets).sum(), **counts}
+        batch.pop(EXAMPLES, None)  # counted already, whatever the task says
+        for name, value in batch.items():
+            sums[name] = sums.get(name, 0.0) + float(value)
+
+    def _outputs(self, parameters: Arrays, data: Data) -> Iterator[tuple[Data, Tensor, Tensor]]:
+        """What the model of `parameters` says, batch by batch: rows, targets, outputs."""
         self.load(parameters)
         self.model.eval()
-        sums = {EXAMPLES: float(len(data)), "loss": 0.0}
         with torch.inference_mode():
             for start in range(0, len(data), EVALUATION_BATCH):
-                inputs, targets = self.move(data.rows(slice(start, start + EVALUATION_BATCH)))
-                outputs = self.model(inputs)
-                counts = self.task.statistics(outputs, targets)
-                batch = {"loss": self.task.loss(outputs, targets).sum(), **counts}
-                batch.pop(EXAMPLES, None)  # counted above, whatever the task says
-                for name, value in batch.items():
-                    sums[name] = sums.get(name, 0.0) + float(value)
-        return sums
+                rows = data.rows(slice(start, start + EVALUATION_BATCH))
+                inputs, targets = self.move(rows)
+                yield rows, targets, self.model(inputs)
 
     def move(self, data: Data) -> tuple[Tensor, Tensor]:
         """Features and targets, on the device."""

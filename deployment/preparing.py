@@ -44,12 +44,16 @@ def stand_in(config: Config) -> Dataset:
     targets = np.arange(count) % classes if classes else np.zeros(count, np.float32)
     return Dataset(
         name=config.population_name,
-        data=Data(features=np.zeros((count, *shape), np.float32), targets=targets),
+        data=Data(
+            features=np.zeros((count, *shape), np.float32),
+            targets=targets,
+            groups={name: np.zeros(count, np.int64) for name in config.data.vocabulary},
+        ),
         classes=classes,
         test=np.zeros(count, bool),
         owner=np.repeat(np.arange(len(clients)), FEW),
         owners=clients,
-        group_names={},
+        group_names=config.data.vocabulary,
         tabular=len(shape) == 1,
     )
 

@@ -115,7 +115,11 @@ def _reach(
     with _emptied(folder.path / "uploads") as uploads:
         remote = Remote(
             loop=event_loop(),
-            admission=Admission(strategy=study.config.strategy, mechanism=study.config.mechanism),
+            admission=Admission(
+                strategy=study.config.strategy,
+                mechanism=study.config.mechanism,
+                measuring=study.measuring,
+            ),
             patience=_patience(study),
             folder=uploads,
             journal=journal,

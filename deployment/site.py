@@ -23,6 +23,7 @@ from ..simulations.config import Config, ConfigError
 from ..simulations.custody import Custody
 from ..simulations.dataset import DataError, Dataset
 from ..simulations.files import read_file
+from ..simulations.measuring import measuring_of
 from ..simulations.setup import Setup, prepare
 from ..simulations.worker import Job
 from ..wire.arrays import layout
@@ -145,6 +146,8 @@ class Site:
             strategy=config.strategy,
             mechanism=config.mechanism,
             rounds=config.rounds,
+            measure=setup.measure,
+            measuring=measuring_of(config, setup.measure.schema),
             memory=Memory(self.folder / "memory"),
             custody=self._custody(config),
         )

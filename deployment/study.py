@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..fairness.measuring import Measuring
 from ..server.coordinator import POOLED
 from ..simulations.config import RUN, SHARED, Config, ConfigError, read_config
 from ..simulations.dataset import DataError
 from ..simulations.description import Description, from_json
+from ..simulations.measuring import measuring_of
 from ..simulations.partition import Natural
 from ..simulations.run_folder import RunFolder
 from ..wire.arrays import Stored
@@ -62,6 +64,12 @@ class Study:
     def clients(self) -> list[str]:
         """Those who may take part in a round."""
         return list(self.description.clients)
+
+    @property
+    def measuring(self) -> Measuring | None:
+        """What is counted at an evaluation, and how the counts leave."""
+        schema = self.description.schema
+        return measuring_of(self.config, schema) if schema else None
 
     @property
     def measured(self) -> list[str]:
@@ -145,6 +153,11 @@ def check(config: Config) -> None:
     if config.deployment.shape and config.data.classes is None:
         raise ConfigError(
             "data.classes: say how many there are (0 to regress); sites cannot agree."
+        )
+    if missing := sorted({*config.data.groups} - config.data.vocabulary.keys()):
+        raise ConfigError(
+            f"data.vocabulary: name the groups of {missing[0]!r} in an order that all sites have; none "
+            "is asked which groups it holds rows of."
         )
     if POOLED in config.deployment.clients:
         raise ConfigError(f"deployment.clients: {POOLED!r} is not a name for a client.")

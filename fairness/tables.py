@@ -8,12 +8,14 @@ nobody's rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..wire.messages import EXAMPLES
 
 Tables = Mapping[str, NDArray[np.float64]]
 """Counts, and sums of values rounded to multiples of 2^-16: exact in float64 up to 2^37 rows."""
@@ -72,8 +74,9 @@ class Schema:
     - `ATTRIBUTE/scores` (G, 2, `bins`): rows by group, class (or, of more than two classes, whether the
       guess is right) and bin of the score.
 
-    With `classes` 0: `ATTRIBUTE/errors` (G, 6), the `ERRORS` of each group, where predictions and targets
-    are divided by `scale` and kept within [-1, 1] if there is a scale.
+    With `classes` 0, for regression: `ATTRIBUTE/errors` (G, 6), the `ERRORS` of each group, where
+    predictions and targets are divided by `scale` and kept within [-1, 1] if there is a scale. With
+    `classes` None nothing is counted of what is said but the losses.
 
     And always: `ATTRIBUTE/loss` (G, 3), the `MOMENTS` of the losses, divided by `most` and kept within
     [0, 1], and `ATTRIBUTE/metric.NAME` (G, 3) for each of `metrics`.
@@ -84,7 +87,7 @@ class Schema:
     """
 
     attributes: tuple[Attribute, ...] = (Attribute(name=EVERYONE, groups=(EVERYONE,)),)
-    classes: int
+    classes: int | None
     bins: int = 50
     most: float = 16.0
     scale: float | None = None
@@ -94,7 +97,7 @@ class Schema:
         names = [attribute.name for attribute in self.attributes]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"Expected attributes with a name each, got {names}.")
-        if self.bins < 1 or not self.most > 0 or self.classes < 0:
+        if self.bins < 1 or not self.most > 0 or (self.classes or 0) < 0:
             raise ValueError("Expected bins >= 1, most > 0 and classes >= 0.")
 
     def attribute(self, name: str) -> Attribute:
@@ -138,17 +141,25 @@ class Schema:
         >>> Schema(classes=2).sensitivity == math.sqrt(1 + 1 + 3)
         True
         """
-        if not self.classes and self.scale is None:
-            return math.inf
-        outcomes = 2 if self.classes else len(ERRORS)
-        return math.sqrt(len(self.attributes) * (outcomes + 3 * (1 + len(self.metrics))))
+        moments = len(MOMENTS) * (1 + len(self.metrics))
+        match self.classes:
+            case None:
+                outcomes = 0.0
+            case 0:
+                outcomes = math.inf if self.scale is None else len(ERRORS)
+            case _:
+                outcomes = 2
+        return math.sqrt(len(self.attributes) * (outcomes + moments))
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
-        moments = {kind: (len(MOMENTS),) for kind in ("loss", *map(_metric, self.metrics))}
+        found: dict[str, tuple[int, ...]] = {
+            kind: (len(MOMENTS),) for kind in ("loss", *map(_metric, self.metrics))
+        }
         if self.classes:
-            outcomes = {"confusion": (self.classes, self.classes), "scores": (2, self.bins)}
-            return {**outcomes, **moments}
-        return {"errors": (len(ERRORS),), **moments}
+            found |= {"confusion": (self.classes, self.classes), "scores": (2, self.bins)}
+        elif self.classes == 0:
+            found["errors"] = (len(ERRORS),)
+        return found
 
     def _of(
         self, judged: Judged, codes: NDArray[np.int64], groups: int
@@ -156,14 +167,19 @@ class Schema:
         found = {"loss": _moments(judged.losses / self.most, codes, groups)}
         for name in self.metrics:
             found[_metric(name)] = _moments(judged.metrics[name], codes, groups)
-        if not self.classes:
-            return {**found, "errors": self._errors(judged, codes, groups)}
-        size = self.classes
+        if self.classes:
+            found |= self._outcomes(judged, codes, groups, self.classes)
+        elif self.classes == 0:
+            found["errors"] = self._errors(judged, codes, groups)
+        return found
+
+    def _outcomes(
+        self, judged: Judged, codes: NDArray[np.int64], groups: int, size: int
+    ) -> dict[str, NDArray[np.float64]]:
         cells = (codes, judged.targets.astype(np.int64), judged.guesses.astype(np.int64))
         right = cells[1] if size == 2 else (cells[1] == cells[2]).astype(np.int64)
         bins = np.clip(np.nan_to_num(judged.scores) * self.bins, 0, self.bins - 1).astype(np.int64)
         return {
-            **found,
             "confusion": _cells(cells, (groups, size, size)),
             "scores": _cells((codes, right, bins), (groups, 2, self.bins)),
         }
@@ -184,6 +200,44 @@ class Schema:
             targets**2,
         )
         return _sums(columns, codes, groups)
+
+
+def add_tables(tables: Iterable[Tables]) -> dict[str, NDArray[np.float64]]:
+    """The tables of all rows together: the sum, name by name; none of none."""
+    found: dict[str, NDArray[np.float64]] = {}
+    for each in tables:
+        for name, table in each.items():
+            found[name] = found[name] + table if name in found else table
+    return found
+
+
+def overall(schema: Schema, tables: Tables) -> dict[str, float]:
+    """The statistics over all rows, whatever their group: `examples`, `loss`, and what the task counts.
+
+    What noise made negative is 0.
+
+    >>> schema = Schema(classes=2)
+    >>> tables = schema.zeros() | {"everyone/confusion": np.array([[[3.0, 1.0], [0.0, 4.0]]])}
+    >>> overall(schema, tables)
+    {'examples': 8.0, 'loss': 0.0, 'correct': 7.0}
+    """
+    first = schema.attributes[0].name
+    rows, loss, _ = tables[f"{first}/loss"].sum(axis=0).tolist()
+    found = {EXAMPLES: rows, "loss": loss * schema.most}
+    for name in schema.metrics:
+        found[name] = float(tables[f"{first}/{_metric(name)}"][:, 1].sum())
+    if schema.classes:
+        confusion = tables[f"{first}/confusion"].sum(axis=0)
+        found |= {EXAMPLES: float(confusion.sum()), "correct": float(np.trace(confusion))}
+    elif schema.classes == 0:
+        errors = dict(zip(ERRORS, tables[f"{first}/errors"].sum(axis=0).tolist(), strict=True))
+        scale = schema.scale or 1.0
+        found |= {
+            "squared_error": errors["squared"] * scale**2,
+            "target": errors["target"] * scale,
+            "target_squared": errors["target_squared"] * scale**2,
+        }
+    return {name: value if name == "target" else max(value, 0.0) for name, value in found.items()}
 
 
 def schema_from(table: Mapping[str, Any]) -> Schema:

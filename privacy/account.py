@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from ..wire.errors import StoreError
 from .budget import Budget, Unit
 from .event import Event
 from .ledger import Key, Ledger
+
+MODEL: Final = "model"
+"""What a round releases about clients: the name of its charge."""
+FIT: Final = "fit"
+"""What a client's training releases about its rows."""
+EVALUATION: Final = "evaluation"
+"""What the counts of an evaluation release."""
 
 
 @dataclass(frozen=True, kw_only=True)

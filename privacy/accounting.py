@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from ..wire.errors import TacitError
@@ -139,8 +140,15 @@ def releases_left(counts: Counts, event: Event, budget: Budget, most: int = 1 <<
     return low
 
 
-def calibrate(event_of: Callable[[float], Event], times: int, budget: Budget) -> float:
+def calibrate(
+    event_of: Callable[[float], Event],
+    times: int,
+    budget: Budget,
+    beside: Counts = MappingProxyType({}),
+) -> float:
     """The least noise multiplier, up to 4 digits, with which `times` events fit into `budget`.
+
+    They share it with the events in `beside`.
 
     Guarantees:
       - With the multiplier returned, the RDP filter allows all of them.
@@ -153,7 +161,7 @@ def calibrate(event_of: Callable[[float], Event], times: int, budget: Budget) ->
     """
 
     def fits(z: float) -> bool:
-        return affordable({}, event_of(z), budget, times)
+        return affordable(beside, event_of(z), budget, times)
 
     low, high = 0.01, 1.0
     while not fits(high):

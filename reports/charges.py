@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from ..privacy.account import EVALUATION, FIT
 from ..privacy.accountants import Counts
 from ..privacy.budget import Unit
 from ..privacy.event import Event
 from ..privacy.ledger import GENESIS, Entry
-from ..server.progress import Committed
+from ..server.progress import Committed, Evaluated
 from ..simulations.config import Config
 from ..simulations.custody import clients_folder
 from ..simulations.rows import database_of, ledger_of
@@ -29,8 +30,9 @@ class Charges:
     """The ledger called `ledger` as a run left it, and those of its clients.
 
     In a deployment the clients keep theirs, and know alone how many `rows` they have: both are empty.
-    `missing` are committed rounds that the ledger does not have: they are charged again from the
-    configuration, so that a ledger that was lost makes no number smaller. `broken` says what is wrong
+    `evaluated` are the evaluations whose counts were noised. `missing` are committed rounds that the
+    ledger does not have: they are charged again from the configuration, and so are evaluations, so that a
+    ledger that was lost makes no number smaller. `broken` says what is wrong
     with the chain, if anything is, and then `entries` end before it.
     """
 
@@ -42,6 +44,7 @@ class Charges:
     rows: Mapping[str, int] = field(repr=False)
     committed: Sequence[Committed] = field(repr=False)
     broken: str | None
+    evaluated: Sequence[Evaluated] = field(default=(), repr=False)
 
     @property
     def size(self) -> int:
@@ -76,6 +79,14 @@ class Charges:
         known = {entry.hash for entry in self.population}
         return [c.round for c in self.committed if c.ledger not in known]
 
+    @cached_property
+    def missing_evaluations(self) -> list[int]:
+        """The rounds after which what was counted about clients was released without an entry."""
+        if self.config.dpsgd is not None:
+            return []
+        known = {entry.hash for entry in self.population}
+        return [e.round for e in self.evaluated if e.ledger not in known]
+
     @property
     def head(self) -> str:
         """The hash that stands for the whole ledger."""
@@ -98,15 +109,33 @@ class Charges:
             if lacking := set(self.unpaid) - self.paid.get(name, set()):
                 again = of_an_example(self.config, name, rows, len(lacking))
                 found[name] = together(found.get(name, {}), again)
+            unpaid = self.unpaid_evaluations - self.paid_evaluations.get(name, set())
+            found[name] = together(found.get(name, {}), self.config.evaluate.releases(len(unpaid)))
         return found
 
     @cached_property
     def paid(self) -> dict[str, set[int]]:
         """The rounds of this run that each client has charged to itself."""
+        return self._paid(FIT)
+
+    @cached_property
+    def paid_evaluations(self) -> dict[str, set[int]]:
+        """The rounds of this run after which each client has charged an evaluation to itself."""
+        return self._paid(EVALUATION)
+
+    def _paid(self, release: str) -> dict[str, set[int]]:
         return {
-            name: {entry.round for entry in entries if entry.run == self.run}
+            name: {e.round for e in entries if e.run == self.run and e.release == release}
             for name, entries in self.clients.items()
         }
+
+    @cached_property
+    def unpaid_evaluations(self) -> set[int]:
+        """The rounds after which fewer clients have charged themselves than answered."""
+        if self.config.dpsgd is None:
+            return set()
+        paid = [number for rounds in self.paid_evaluations.values() for number in rounds]
+        return {e.round for e in self.evaluated if paid.count(e.round) < e.answers}
 
     @cached_property
     def unpaid(self) -> list[int]:
@@ -149,11 +178,10 @@ class Charges:
         return Bound(unit=Unit.EXAMPLE, epsilon=most.most if most else 0.0, budget=budget)
 
     def _recomputed(self) -> Counts:
-        if not self.missing:
-            return {}
-        sampling = self.config.sampler.sampling(self.size)
-        events = [self.config.mechanism.event(sampling, round) for round in self.missing]
-        return together(*({event: 1} for event in events))
+        sampling = self.config.sampler.sampling(self.size) if self.missing else None
+        events = [self.config.mechanism.event(sampling, n) for n in self.missing if sampling]
+        evaluations = self.config.evaluate.releases(len(self.missing_evaluations))
+        return together(*({event: 1} for event in events), evaluations)
 
 
 def charges(records: Records) -> Charges:
@@ -170,6 +198,7 @@ def charges(records: Records) -> Charges:
         names=list(records.population.clients) if records.population else [],
         rows=records.train_rows,
         committed=[committed for committed, _ in records.history],
+        evaluated=[found for _, found in records.history if found and found.deviation],
         broken=broken,
     )
 

@@ -122,11 +122,11 @@ def _data_accesses(records: Records, found: Charges) -> Table:
         "covered": {
             "training": any(is_noised(config, unit) for unit in Unit),
             "tuning": False,
-            "evaluation": False,
+            "evaluation": config.evaluate.noise is not None,
             "preprocessing": not pooled,
             "feature_selection": absent("tacit selects none"),
             "early_stopping": absent("a run stops after its rounds, or at its budget"),
-            "statistics": False,
+            "statistics": config.evaluate.noise is not None,
             "previous_runs": lasting_ledger(config) is not None,
         },
         "runs_in_ledger": len({entry.run for entry in found.entries}),
@@ -195,7 +195,7 @@ def _utility(records: Records, summary: Summary) -> Table:
         else {"what": "pooled training, without noise", "value": pooled.rows},
         "worst_client": none if reached.worst is None else reached.worst,
         "group_fairness": absent("not measured"),
-        "evaluation_is_private": False,
+        "evaluation_is_private": records.config.evaluate.noise is not None,
         "clip_fraction": absent(
             "the adaptive clip norm shows it, noised: see clip_schedule"
             if records.config.mechanism_kind == "adaptive"

@@ -74,7 +74,7 @@ def summarise(records: Records) -> Summary:
     """The summary of a run, finished or not."""
     last = next((found for _, found in reversed(records.history) if found), None)
     measured = last.clients if last else {}
-    federated = scores(measured, last.pooled if last else {})
+    federated = scores(measured, last.pooled, last.everyone) if last else scores({}, {})
     rate, more_is_better = headline([federated.rate])
     alone = records.baselines.alone if records.baselines else {}
     return Summary(
@@ -84,7 +84,7 @@ def summarise(records: Records) -> Summary:
         rate=rate,
         more_is_better=more_is_better,
         federated=federated,
-        loss=rates(add(measured.values())).get("loss"),
+        loss=rates(last.everyone).get("loss") if last else None,
         pooled_training=_pooled_training(records, last),
         each_alone=scores(alone, {}) if alone else None,
         seconds=sum(committed.seconds for committed, _ in records.history)
@@ -101,23 +101,29 @@ def summarise(records: Records) -> Summary:
 
 def point(committed: Committed, evaluated: Evaluated | None) -> Point:
     """What one round came to."""
-    counts = add(evaluated.clients.values()) if evaluated else {}
+    counts = evaluated.everyone if evaluated else {}
     return Point(
         round=committed.round,
         training_loss=rates(committed.training).get("loss"),
-        scores=scores(evaluated.clients, evaluated.pooled) if evaluated else None,
+        scores=scores(evaluated.clients, evaluated.pooled, counts) if evaluated else None,
         loss=rates(counts).get("loss"),
         refused=committed.refused,
         seconds=committed.seconds + (evaluated.seconds if evaluated else 0.0),
     )
 
 
-def scores(clients: Mapping[str, Statistics], pooled: Statistics) -> Scores:
-    """The headline rate over all rows, over the pooled rows, and how it differs between clients."""
-    overall, on_pooled, between = rates(add(clients.values())), rates(pooled), spread(clients)
+def scores(
+    clients: Mapping[str, Statistics], pooled: Statistics, everyone: Statistics | None = None
+) -> Scores:
+    """The headline rate over all rows, over the pooled rows, and how it differs between clients.
+
+    `everyone` has the statistics over all rows, where those of single clients are not known.
+    """
+    overall = rates(add(clients.values()) if everyone is None else everyone)
+    on_pooled, between = rates(pooled), spread(clients)
     rate, more_is_better = headline({**overall, **on_pooled})
     if between is None:
-        return Scores(rate=rate, pooled=on_pooled.get(rate))
+        return Scores(rate=rate, rows=overall.get(rate), pooled=on_pooled.get(rate))
     values = [found[rate] for counts in clients.values() if rate in (found := rates(counts))]
     return Scores(
         rate=rate,

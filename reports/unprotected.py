@@ -64,7 +64,7 @@ def _unprotected(config: Config, shape: Sequence[int] | None) -> Iterator[str]:
     yield "how many training rows each client has (`examples`)"
     if config.dpsgd is None:
         yield "each client's mean training loss, in every round in which it takes part"
-    yield "each client's counts on its held-out rows, at every evaluation"
+    yield from _counts(config)
     yield "who takes part, who is refused and who does not answer, as the coordinator sees it"
     yield "how many take part and are refused in each round, which the report prints"
     if config.mechanism_kind != "mean" and isinstance(config.strategy, Scaffold):
@@ -81,6 +81,17 @@ def _unprotected(config: Config, shape: Sequence[int] | None) -> Iterator[str]:
     if noised:
         yield "the choice of hyper-parameters, if other runs on the same rows were not charged for it"
         yield from _clipping(config)
+
+
+def _counts(config: Config) -> Iterator[str]:
+    """What leaves at an evaluation, apart from what is noised before anyone sees it."""
+    noise = config.evaluate.noise
+    if noise is None:
+        yield "each client's counts on its held-out rows, by group, at every evaluation"
+    elif config.dpsgd is None or noise.by == "coordinator":
+        yield "each client's counts by group, which the coordinator receives before it adds the noise"
+    else:
+        yield "who has rows to evaluate on"
 
 
 def _updates(config: Config) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..fairness.measuring import Measuring
 from ..privacy.mechanism import Mechanism
 from ..strategies.strategy import Fitted, Strategy
 from ..wire.arrays import Stored, layout
@@ -29,11 +30,12 @@ class Admission:
 
     strategy: Strategy
     mechanism: Mechanism
+    measuring: Measuring | None = None
 
     def open(self, instruction: Instruction, members: Collection[str]) -> Receive:
         """The gate through which the answers of `members` to `instruction` come."""
         gate = Gate(
-            mechanism=self.mechanism,
+            mechanism=self._mechanism(instruction),
             instruction=instruction,
             members=frozenset(members),
             expected=self.expected(instruction),
@@ -43,22 +45,34 @@ class Admission:
     def blank(self, instruction: Instruction) -> Arrays:
         """A fold's sums if nobody contributes: zeros."""
         expected = self.expected(instruction)
-        if not expected:
+        mechanism = self._mechanism(instruction)
+        if not expected or mechanism is None:
             return {}
-        bounded = self.mechanism.bound(expected, 0, instruction.terms)
+        bounded = mechanism.bound(expected, 0, instruction.terms)
         return {name: np.zeros(bounded[name].shape, np.int64) for name in sorted(bounded)}
 
     def expected(self, instruction: Instruction) -> Arrays:
-        """The layout of what the client half of the strategy contributes."""
+        """The layout of what the client half of the strategy contributes, or of what is counted."""
+        if instruction.purpose is Purpose.EVALUATE and self.measuring is not None:
+            return self.measuring.schema.zeros()
         if instruction.purpose is not Purpose.FIT:
             return {}
         fitted = Fitted(delta=layout(instruction.parameters), steps=1, learning_rate=1.0)
         return layout(self.strategy.contribute(fitted, instruction.extras, {})[0])
 
+    def _mechanism(self, instruction: Instruction) -> Mechanism | None:
+        """What bounds an answer; None where it is kept as it is."""
+        if instruction.purpose is Purpose.FIT:
+            return self.mechanism
+        return self.measuring.noise if self.measuring is not None else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
     """Admits an update, has it bounded by the mechanism, and folds it in.
+
+    Without a mechanism nothing is added up: what was expected are the tables of an evaluation that
+    nothing protects, and each client's are kept with its receipt.
 
     Guarantees:
       - Whatever an update holds, it either adds exactly its bounded contribution, once, or leaves
@@ -66,7 +80,7 @@ class Gate:
       - The sum over all members fits into int64.
     """
 
-    mechanism: Mechanism = field(repr=False)
+    mechanism: Mechanism | None = field(repr=False)
     instruction: Instruction
     members: frozenset[str] = field(repr=False)
     expected: Arrays = field(repr=False)
@@ -77,7 +91,10 @@ class Gate:
             fold.refusals.append(Refusal(client=update.client, reason=reason))
             return
         receipt = Receipt(
-            client=update.client, examples=update.examples, statistics=update.statistics
+            client=update.client,
+            examples=update.examples,
+            statistics=update.statistics,
+            tables=dict(update.contribution) if self.mechanism is None else {},
         )
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused
@@ -87,8 +104,8 @@ class Gate:
             fold.refusals.append(Refusal(client=update.client, reason=reason))
 
     def _bounded(self, update: Update) -> Arrays:
-        """What is added of it: nothing of an answer that is statistics alone."""
-        if not self.expected:
+        """What is added of it: nothing of an answer that is kept as it is."""
+        if not self.expected or self.mechanism is None:
             return {}
         terms = self.instruction.terms
         return self.mechanism.bound(update.contribution, update.examples, terms)
@@ -102,7 +119,7 @@ class Gate:
             return f"wrong round: answers {update.round} in round {self.instruction.round}"
         if not update.examples <= MOST:  # also refuses NaN
             return "too many rows: more than anyone has"
-        if update.examples < (1 if self.expected else 0):
+        if update.examples < (1 if self.instruction.purpose is Purpose.FIT else 0):
             return "no rows: an update must rest on at least one"
         if len(update.statistics) > MOST_STATISTICS:
             return f"too many statistics: more than {MOST_STATISTICS}"
@@ -112,7 +129,16 @@ class Gate:
             return "statistics of other rows: they count more or fewer than the update"
         if not all(abs(value) <= MOST_STATISTIC for value in update.statistics.values()):
             return "not finite: the statistics hold NaN or infinity"
-        return self._array_objection(update.contribution)
+        return self._array_objection(update.contribution) or self._table_objection(update)
+
+    def _table_objection(self, update: Update) -> str | None:
+        """Tables that are kept are added up later, and have to be numbers that can be."""
+        if self.mechanism is not None:
+            return None
+        for name in self.expected:
+            if not np.all(np.abs(update.contribution[name]) <= MOST):  # also refuses NaN
+                return f"not countable: {name[:80]!r} holds what no rows can count"
+        return None
 
     def _array_objection(self, contribution: Arrays) -> str | None:
         if odd := sorted(contribution.keys() ^ self.expected.keys()):

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..fairness.measuring import WHOLE, Counts, Measuring
 from ..fairness.statistics import add
-from ..privacy.account import Account
+from ..fairness.tables import Schema, add_tables, overall
+from ..privacy.account import EVALUATION, MODEL, Account
 from ..privacy.event import Event, NonPrivate
 from ..privacy.mechanism import Mechanism
 from ..privacy.noise import Noise, Uniform
@@ -30,8 +32,6 @@ POOLED = "(pooled)"
 
 MECHANISM = "mechanism"
 """Under this name the state's memory holds the mechanism's."""
-RELEASE = "model"
-"""What a round releases: the name of its charge in the ledger."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,8 @@ class Coordinator:
     """Runs rounds until there are `rounds` of them, going on from what the store holds.
 
     `clients` may take part; `measured` (a part of them, and `POOLED` in a simulation) hold rows to
-    evaluate on, which happens every `evaluate_every` rounds and after the last. Of a cohort, `may_miss`
+    evaluate on, which happens every `evaluate_every` rounds and after the last; `measuring` says what is
+    counted then. Of a cohort, `may_miss`
     members may fail before the run ends.
 
     Guarantees:
@@ -62,6 +63,7 @@ class Coordinator:
     secret: Secret
     clients: Sequence[str] = field(repr=False)
     measured: Sequence[str] = field(repr=False)
+    measuring: Measuring | None = None
     rounds: int
     seed: int
     settings: Settings
@@ -86,15 +88,15 @@ class Coordinator:
         number, began = state.round + 1, time.monotonic()
         event = self.mechanism.event(self.sampler.sampling(len(self.clients)), number)
         self.store.begin(number)
-        self.account.check(number, RELEASE, event)
+        self.account.check(number, MODEL, event)
         cohort = self.sampler.sample(self.clients, number, self._coins(event, number))
         self.observe(Began(round=number, rounds=self.rounds, cohort=len(cohort.members)))
         instruction = self._instruction(Purpose.FIT, number, state)
         fold = self._gather(instruction, cohort.members, noised=event != NonPrivate())
         fold.sums = fold.sums or dict(self._blank(instruction))
         digest = digest_of(each(from_fixed, fold.sums))
-        context = (RELEASE, number, repr((self.mechanism, cohort.sampling)), digest)
-        head = self.account.charge(number, RELEASE, event, self.secret.fingerprint(*context))
+        context = (MODEL, number, repr((self.mechanism, cohort.sampling)), digest)
+        head = self.account.charge(number, MODEL, event, self.secret.fingerprint(*context))
         state = self._step(state, cohort, fold.take_total(), self.secret.stream(*context))
         record = Committed(
             round=number,
@@ -114,16 +116,32 @@ class Coordinator:
         """Measures `state` on the rows that were held out."""
         began = time.monotonic()
         instruction = self._instruction(Purpose.EVALUATE, state.round, state)
-        fold = self._gather(instruction, self.measured)
-        clients = {receipt.client: receipt.statistics for receipt in fold.receipts}
-        evaluated = Evaluated(
-            round=state.round,
-            pooled=clients.pop(POOLED, {}),
-            clients=clients,
-            seconds=time.monotonic() - began,
-        )
+        if self.measuring is None or self.measuring.noise is None:
+            evaluated = _as_counted(state.round, self._gather(instruction, self.measured))
+        else:
+            evaluated = self._noised(instruction, self.measuring.schema, self.measuring.noise)
+        evaluated = replace(evaluated, seconds=time.monotonic() - began)
         self.store.measure(evaluated)
         self.observe(evaluated)
+
+    def _noised(self, instruction: Instruction, schema: Schema, noise: Counts) -> Evaluated:
+        """The noised sum of the tables, once it is charged; nothing is known of a single client."""
+        number, event = instruction.round, noise.event(WHOLE, instruction.round)
+        self.account.check(number, EVALUATION, event)
+        fold = self._gather(instruction, self.measured, noised=True)
+        fold.sums = fold.sums or dict(self._blank(instruction))
+        context = (EVALUATION, number, repr(noise), digest_of(each(from_fixed, fold.sums)))
+        head = self.account.charge(number, EVALUATION, event, self.secret.fingerprint(*context))
+        released, _ = noise.release(fold.take_total(), WHOLE, {}, self.secret.stream(*context))
+        total = dict(released or {})
+        return Evaluated(
+            round=number,
+            everyone=overall(schema, total),
+            total=total,
+            deviation=noise.deviation(len(fold.receipts)),
+            answers=len(fold.receipts),
+            ledger=head,
+        )
 
     def _start(self, initial: Arrays) -> ServerState:
         state = _with_memory(self.strategy.init(initial), self.mechanism.begin())
@@ -147,7 +165,9 @@ class Coordinator:
         return self.secret.stream("cohort", round)
 
     def _blank(self, instruction: Instruction) -> Arrays:
-        admission = Admission(strategy=self.strategy, mechanism=self.mechanism)
+        admission = Admission(
+            strategy=self.strategy, mechanism=self.mechanism, measuring=self.measuring
+        )
         return admission.blank(instruction)
 
     def _is_due(self, round: int) -> bool:
@@ -196,6 +216,22 @@ class Coordinator:
                 f"{reason!r}; if training diverges, lower train.learning_rate.",
             )
         return fold
+
+
+def _as_counted(round: int, fold: Fold) -> Evaluated:
+    """What each client said, as it said it."""
+    clients = {receipt.client: receipt.statistics for receipt in fold.receipts}
+    tables = {receipt.client: receipt.tables for receipt in fold.receipts if receipt.tables}
+    return Evaluated(
+        round=round,
+        pooled=clients.pop(POOLED, {}),
+        pooled_tables=tables.pop(POOLED, {}),
+        clients=clients,
+        answers=len(clients),
+        everyone=add(clients.values()),
+        tables=tables,
+        total=add_tables(tables.values()),
+    )
 
 
 def _with_memory(state: ServerState, memory: Arrays) -> ServerState:

@@ -59,17 +59,23 @@ class Committed:
 class Evaluated:
     """The model of `round` was measured by each client that holds rows out, and on the pooled rows.
 
-    `tables` are what each client counted by group, and `total` is their sum. Where noise protects them,
-    with `deviation` on every entry of `total`, neither `clients` nor `tables` hold anything.
+    `answers` is how many clients did, and `everyone` has the statistics over all their rows. `tables` are
+    what each client counted by group, and `total` is their sum. Where noise protects them, `total` and
+    what follows from it is all there is: `deviation` is that of the noise on each of its entries, and
+    `ledger` the head of the ledger once it was charged.
     """
 
     round: int
-    clients: Mapping[str, Statistics] = field(repr=False)
-    pooled: Statistics
-    seconds: float
+    clients: Mapping[str, Statistics] = field(default_factory=dict, repr=False)
+    pooled: Statistics = field(default_factory=dict)
+    seconds: float = 0.0
+    everyone: Statistics = field(default_factory=dict)
     tables: Mapping[str, Tables] = field(default_factory=dict, repr=False)
+    pooled_tables: Tables = field(default_factory=dict, repr=False)
     total: Tables = field(default_factory=dict, repr=False)
     deviation: float = 0.0
+    answers: int = 0
+    ledger: str = ""
 
     def to_json(self) -> str:
         """What `from_json` reads."""
@@ -80,7 +86,8 @@ class Evaluated:
         """The evaluation that `to_json` wrote. Raises ValueError or TypeError for anything else."""
         found = cls(**json.loads(text))
         tables = {client: _arrays(own) for client, own in found.tables.items()}
-        return replace(found, tables=tables, total=_arrays(found.total))
+        pooled, total = _arrays(found.pooled_tables), _arrays(found.total)
+        return replace(found, tables=tables, pooled_tables=pooled, total=total)
 
 
 def _arrays(tables: Mapping[str, Any]) -> Tables:

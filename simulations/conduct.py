@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..fairness.statistics import add, rates
+from ..fairness.statistics import rates
 from ..privacy.account import Account
 from ..privacy.budget import Unit
 from ..privacy.ledger import Ledger
@@ -26,6 +26,7 @@ from ..wire.transport import Transport
 from .baselines import Baselines, load_baselines, save_baselines, train_baselines
 from .config import Config
 from .description import Description
+from .measuring import measuring_of
 from .rows import ledger_of
 from .run_folder import RunFolder
 
@@ -84,7 +85,7 @@ class Result:
     def metrics(self) -> dict[str, float]:
         """The rates over all clients' held-out rows, at the last evaluation."""
         last = self._last()
-        return rates(add(last.clients.values())) if last else {}
+        return rates(last.everyone) if last else {}
 
     @property
     def pooled(self) -> dict[str, float]:
@@ -209,6 +210,7 @@ def _coordinator(
         secret=store.secret() if seed is None else Secret.from_test_seed(seed),
         clients=plan.clients,
         measured=plan.measured,
+        measuring=measuring_of(config, schema) if (schema := plan.description.schema) else None,
         rounds=config.rounds,
         seed=config.seed,
         settings=config.train.settings(),

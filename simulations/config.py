@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 import tomli_w
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from ..client.dpsgd import DPSGD
 from ..client.training import Device, Training
@@ -35,6 +35,7 @@ from ..strategies import (
 from ..wire.errors import TacitError
 from .architecture import Architecture, Characters, Convolutional, Perceptron
 from .datasets import DATASETS
+from .evaluation import EvaluateSection, Section
 from .oneof import MISSING, OneOf
 from .partition import (
     IID,
@@ -83,20 +84,19 @@ class ConfigError(TacitError):
     """A configuration that cannot run: one line for each thing that is wrong with it."""
 
 
-class Section(BaseModel):
-    """A table of the file: nothing in it is unknown, and nothing changes after it was read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class DataSection(Section):
-    """Whose rows: a data set by `name`, or a `path` to a .csv or .npz file of your own."""
+    """Whose rows: a data set by `name`, or a `path` to a .csv or .npz file of your own.
+
+    `groups` are columns by which fairness is judged. `vocabulary` names their groups in an order that
+    all parties have, whichever of them they hold rows of.
+    """
 
     name: str | None = None
     path: Annotated[Path, AfterValidator(Path.absolute)] | None = None
     target: str | None = None
     owner: str | None = None
     groups: tuple[str, ...] = ()
+    vocabulary: Mapping[str, tuple[str, ...]] = {}
     classes: Annotated[int | None, Field(ge=0)] = None
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.2
     standardise: Standardise = "pooled"
@@ -109,12 +109,6 @@ class DataSection(Section):
         if self.name is not None and self.name not in DATASETS:
             raise ValueError(unknown("data set", self.name, DATASETS))
         return self
-
-
-class EvaluateSection(Section):
-    """How often the model is measured on the rows that were held out."""
-
-    every: Annotated[int, Field(ge=1)] = 1
 
 
 SHARED, RUN = "shared", "run"

@@ -51,8 +51,8 @@ class Description:
         return self.official + sum(own.train + own.held_out for own in self.known.values())
 
 
-def describe(population: Population) -> Description:
-    """The description of `population`."""
+def describe(population: Population, schema: Schema | None = None) -> Description:
+    """The description of `population`, of which `schema` is counted."""
     clients = population.clients
     last = max(split.test.stop for split in clients.values())
     return Description(
@@ -63,6 +63,7 @@ def describe(population: Population) -> Description:
         groups={name: _group_sizes(population, name, last) for name in population.group_names},
         clients={name: _holdings(population, split) for name, split in clients.items()},
         digest=_digest(population),
+        schema=schema,
     )
 
 

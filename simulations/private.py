@@ -39,6 +39,7 @@ def affordable_config(config: Config, sampling: Sampling) -> Config:
     _check_rows(config)
     try:
         _check_sum(config, sampling)
+        _check_evaluations(config)
         config = _calibrated(config, sampling)
         event = config.mechanism.event(sampling, 1)
         _check_release(config, event)
@@ -72,8 +73,20 @@ def check_private_training(
         raise ConfigError("\n".join(f"dpsgd: {problem}" for problem in problems))
 
 
+def _check_evaluations(config: Config) -> None:
+    """Raises ValueError if the noised counts of all evaluations cannot be paid for."""
+    unit = Unit.CLIENT if config.dpsgd is None else Unit.EXAMPLE
+    budget, times = config.budget_of(unit), config.evaluate.times(config.rounds)
+    event = config.evaluate.event
+    if event is not None and budget.finite and not affordable({}, event, budget, times):
+        raise ConfigError(
+            f"evaluate.noise: {times} evaluations alone take more than the budget, {budget}; evaluate "
+            "less often, or with more noise."
+        )
+
+
 def _calibrated(config: Config, sampling: Sampling) -> Config:
-    """The least noise with which all rounds fit into the budget, where none is named."""
+    """The least noise with which all rounds and evaluations fit into the budget, if none is named."""
     mechanism = config.mechanism
     if vars(mechanism).get("noise_multiplier", 0.0) is not None:
         return config
@@ -88,7 +101,8 @@ def _calibrated(config: Config, sampling: Sampling) -> Config:
 
     counts = release_counts(with_noise(LITTLE), sampling, config.rounds)
     ((event, times),) = ((e, times) for e, times in counts.items() if not isinstance(e, Covered))
-    found = calibrate(lambda z: _with_multiplier(event, z), times, budget)
+    beside = config.evaluate.releases(config.evaluate.times(config.rounds))
+    found = calibrate(lambda z: _with_multiplier(event, z), times, budget, beside)
     return config.model_copy(update={"mechanism": with_noise(found)})
 
 

@@ -23,6 +23,7 @@ from .config import Config
 from .custody import Custody, ledger_path
 from .dataset import Dataset
 from .engine import Watch, assist, coordinating, spawned, torchrun_rank
+from .measuring import measuring_of
 from .run_folder import RunFolder
 from .setup import Setup, prepare
 from .worker import Job
@@ -108,6 +109,8 @@ def make_job(setup: Setup, folder: RunFolder) -> Job:
         strategy=setup.config.strategy,
         mechanism=setup.config.mechanism,
         rounds=setup.config.rounds,
+        measure=setup.measure,
+        measuring=measuring_of(setup.config, setup.measure.schema),
         memory=Memory(folder.memory),
         custody=Custody.of(setup.config, ledger_path(setup.config, folder)),
     )

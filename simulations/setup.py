@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
 from ..client.data import Data
+from ..client.measure import Measure
 from ..client.task import Classification, Regression, Task
 from ..client.trainer import choose_device, floating, initial_parameters
 from ..server.coordinator import POOLED
@@ -28,8 +26,12 @@ from .dataset import DataError, Dataset
 from .datasets import load
 from .description import Description, describe
 from .files import read_file
+from .grouping import grouped
+from .importing import imported, line_of
+from .measuring import measure_of, measuring_of
 from .population import Population, populate
 from .private import affordable_config, check_private_training
+from .vocabulary import recoded
 
 PROBE_ROWS = 4
 
@@ -41,6 +43,7 @@ class Setup:
     config: Config
     population: Population
     task: Task = field(repr=False)
+    measure: Measure
     initial: Arrays = field(repr=False)
 
     @property
@@ -51,15 +54,19 @@ class Setup:
     @cached_property
     def description(self) -> Description:
         """The population in numbers."""
-        return describe(self.population)
+        return describe(self.population, self.measure.schema)
 
     @property
     def measured(self) -> list[str]:
-        """Those who hold rows to evaluate on; the pooled holder if its rows are not just theirs."""
+        """Those who hold rows to evaluate on; the pooled holder if its rows are not just theirs.
+
+        With noise on the counts, the pooled holder, whom no ledger knows, is not asked.
+        """
         population = self.population
         clients = [name for name, split in population.clients.items() if _size(split.test)]
         starts = {population.clients[name].test.start for name in clients}
-        if _size(population.pooled.test) and population.pooled.test.start not in starts:
+        apart = population.pooled.test.start not in starts
+        if _size(population.pooled.test) and apart and self.config.evaluate.noise is None:
             return [*clients, POOLED]
         return clients
 
@@ -77,17 +84,20 @@ def prepare(config: Config, task: Task | None = None, dataset: Dataset | None = 
         )
     task = task or make_task(config, population)
     _try_machine(config)
+    population, attributes = grouped(population, config)
+    measure = measure_of(config, task, population, attributes)
     rows = _probe(population)
-    initial = _try_task(config, task, rows)
+    initial = _try_task(config, task, measure, rows)
     try:
         sampling = config.sampler.sampling(
             len(config.deployment.clients) or len(population.clients)
         )
     except ValueError as error:
         raise ConfigError(f"sampler: {error}") from None
+    measuring_of(config, measure.schema)  # says what is wrong with it
     config = affordable_config(config, sampling)
     check_private_training(config, task, population.clients, rows)
-    return Setup(config=config, population=population, task=task, initial=initial)
+    return Setup(config=config, population=population, task=task, measure=measure, initial=initial)
 
 
 def make_population(config: Config, dataset: Dataset | None = None) -> Population:
@@ -102,7 +112,7 @@ def make_population(config: Config, dataset: Dataset | None = None) -> Populatio
             classes=data.classes,
         )
     return populate(
-        dataset or load(str(data.name)),
+        recoded(dataset or load(str(data.name)), data.vocabulary),
         config.partition,
         held_out=data.held_out,
         standardise=data.standardise,
@@ -117,30 +127,20 @@ def make_task(config: Config, population: Population) -> Task:
     if smoothing and (config.task or not population.classes):
         raise ConfigError("train.label_smoothing: it is for the built-in classification only.")
     if config.task:
-        return import_task(config.task)
+        return made_task(config.task)
     build = config.model.fit_to(population)
     if population.classes:
         return Classification(build=build, label_smoothing=smoothing)
     return Regression(build=build)
 
 
-def import_task(name: str) -> Task:
-    """The object that "package.module:name" names; a class or function is called to make it.
-
-    The current folder is searched as well. Raises `ConfigError`.
-    """
-    module, colon, attribute = name.partition(":")
-    if not colon or not module or not attribute:
-        raise ConfigError(f'task: expected "package.module:name", got {name!r}.')
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+def made_task(name: str) -> Task:
+    """The task that "package.module:name" names; a class or function is called to make it."""
+    found = imported(name, "task")
     try:
-        found = vars(importlib.import_module(module))[attribute]
         task: Task = found() if callable(found) else found
-    except KeyError:
-        raise ConfigError(f"task: module {module!r} has no {attribute!r}.") from None
     except Exception as error:
-        raise ConfigError(f"task: {name!r} cannot be made: {_line(error)}") from error
+        raise ConfigError(f"task: {name!r} cannot be made: {line_of(error)}") from error
     return task
 
 
@@ -190,7 +190,7 @@ def _probe(population: Population) -> Data:
     return train.rows(np.array([*range(min(PROBE_ROWS - 1, len(train))), largest]))
 
 
-def _try_task(config: Config, task: Task, rows: Data) -> Arrays:
+def _try_task(config: Config, task: Task, measure: Measure, rows: Data) -> Arrays:
     """The initial parameters, after `rows` have been through the model, the loss and back."""
     shape, targets = rows.features.shape[1:], torch.tensor(rows.targets)
     try:
@@ -199,13 +199,14 @@ def _try_task(config: Config, task: Task, rows: Data) -> Arrays:
         outputs = model(torch.tensor(rows.features))
         loss = task.loss(outputs, targets)
         counts = task.statistics(outputs.detach(), targets)
+        measure.schema.count(measure.judge(task, outputs.detach(), targets, rows.groups))
         statistics = {name: float(value) for name, value in counts.items()}
         if loss.shape == (len(rows),):
             loss.mean().backward()
     except Exception as error:
         raise ConfigError(
             f"The model does not fit the data: rows of shape {tuple(shape)}, targets of dtype "
-            f"{rows.targets.dtype}: {_line(error)} Check model and task."
+            f"{rows.targets.dtype}: {line_of(error)} Check model and task."
         ) from error
     if loss.shape != (len(rows),):
         raise ConfigError(
@@ -229,11 +230,6 @@ def _try_parameters(model: nn.Module, initial: Arrays) -> None:
         encode(initial)
     except CodecError as error:
         raise ConfigError(f"The model cannot travel: {error}") from error
-
-
-def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:200]}."
 
 
 def _size(rows: slice) -> int:

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from torch.distributed.distributed_c10d import Store
 
 from ..client.client import Client
+from ..client.measure import Measure
 from ..client.memory import Memory
 from ..client.task import Task
 from ..client.trainer import Plain
+from ..fairness.measuring import Measuring
 from ..privacy.mechanism import Mechanism
 from ..server.admission import Admission
 from ..server.coordinator import POOLED
@@ -55,11 +57,13 @@ class Job:
     rounds: int
     memory: Memory
     custody: Custody
+    measure: Measure | None = None
+    measuring: Measuring | None = None
 
     @property
     def admission(self) -> Admission:
         """How answers are let into a fold."""
-        return Admission(strategy=self.strategy, mechanism=self.mechanism)
+        return Admission(strategy=self.strategy, mechanism=self.mechanism, measuring=self.measuring)
 
     def client(self, name: str, trainer: Plain) -> Client:
         """The client `name`, trained by `trainer`."""
@@ -76,6 +80,8 @@ class Job:
             secret=secret,
             memory=self.memory,
             rounds=self.rounds,
+            measure=self.measure,
+            noise=self.measuring.noise if self.measuring else None,
             guard=self.custody.guard(name, secret),
         )
 
@@ -145,7 +151,9 @@ def send_fold(fold: Fold, like: Arrays) -> None:
         "refusals": [asdict(refusal) for refusal in fold.refusals],
         "failures": [asdict(failure) for failure in fold.failures],
     }
-    data = torch.frombuffer(bytearray(json.dumps(notes).encode()), dtype=torch.uint8)
+    data = torch.frombuffer(
+        bytearray(json.dumps(notes, default=np.ndarray.tolist).encode()), dtype=torch.uint8
+    )
     dist.send(torch.tensor([len(data)]), COORDINATOR)
     dist.send(data, COORDINATOR)
 
@@ -163,7 +171,8 @@ def receive_fold(like: Arrays, workers: int) -> Fold:
         notes = json.loads(data.numpy().tobytes())
         part_of_fold = Fold()
         for receipt in notes["receipts"]:
-            part_of_fold.add({}, Receipt(**receipt))
+            tables = {name: np.asarray(table) for name, table in receipt.pop("tables").items()}
+            part_of_fold.add({}, Receipt(**receipt, tables=tables))
         part_of_fold.refusals = [Refusal(**refusal) for refusal in notes["refusals"]]
         part_of_fold.failures = [Failure(**failure) for failure in notes["failures"]]
         fold.merge(part_of_fold)

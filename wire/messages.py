@@ -68,11 +68,15 @@ class Update:
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """What remains of an update once it is folded in: who, how many rows, and counts that add."""
+    """What remains of an update once it is folded in: who, how many rows, and counts that add.
+
+    `tables` are those of an evaluation that nothing protects.
+    """
 
     client: str
     examples: int = field(repr=False)
     statistics: Statistics = field(default_factory=dict, repr=False)
+    tables: Arrays = field(default_factory=dict, repr=False)
 
 
 SPENT = "its own privacy budget is spent"
