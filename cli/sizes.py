@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ..server.admission import Admission
 from ..simulations.setup import Setup
-from ..strategies.strategy import Fitted, ServerState
+from ..strategies.strategy import ServerState, still
 from ..wire.arrays import encode
 from ..wire.messages import Arrays, Instruction, Purpose, named
 
@@ -92,10 +88,7 @@ def readable(count: float) -> str:
 
 def _client_memory(setup: Setup, instruction: Instruction) -> int:
     """What one client remembers between rounds, as with SCAFFOLD."""
-    still: Mapping[str, NDArray[np.generic]] = {
-        name: np.zeros_like(array) for name, array in instruction.parameters.items()
-    }
-    fitted = Fitted(delta=still, steps=1, learning_rate=1.0)
+    fitted = still(instruction.parameters)
     _, memory = setup.config.strategy.contribute(fitted, instruction.extras, {})
     return _bytes(memory)
 

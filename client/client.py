@@ -12,7 +12,7 @@ from ..fairness.tables import Tables
 from ..privacy.counts import RowCounts
 from ..privacy.mechanism import Mechanism
 from ..privacy.secret import Secret, digest_of
-from ..strategies.strategy import Correction, Strategy
+from ..strategies.strategy import Correction, Local, Received, Strategy
 from ..wire.errors import Declined
 from ..wire.messages import EXAMPLES, Arrays, Instruction, Purpose, Update
 from .data import Data
@@ -26,6 +26,8 @@ from .training import Training
 @dataclass(frozen=True, kw_only=True)
 class Client:
     """Answers instructions. It is the same object in a simulation and behind a network.
+
+    `position` says which of the run's `clients` it is, for strategies that treat them by name.
 
     Guarantees:
       - The answer depends on the instruction, the rows, the memory and the secret of the guard
@@ -46,6 +48,8 @@ class Client:
     measure: Measure | None = None
     noise: Counts | None = None
     guard: Guard | None = None
+    position: int = 0
+    clients: int = 1
 
     def answer(self, instruction: Instruction) -> Update:
         """What this client has to say to `instruction`."""
@@ -60,14 +64,17 @@ class Client:
     def _fit(self, instruction: Instruction) -> Update:
         training = Training.read(instruction.settings)
         memory = self.memory.read(self.name, instruction.round)
+        local = self._local()
+        received = self._received(instruction)
         fitted = self._trainer(instruction, training, memory).fit(
             instruction.parameters,
             self.train,
             training,
             training.rate(round=instruction.round, rounds=self.rounds),
-            self.strategy.correct(instruction.extras, memory),
+            self.strategy.correct(instruction.extras, memory, local),
             self._rng(instruction),
         )
+        fitted = replace(fitted, local=local, received=received)
         contribution, remembered = self.strategy.contribute(fitted, instruction.extras, memory)
         if all(np.all(np.isfinite(array)) for array in remembered.values()):
             self.memory.write(self.name, instruction.round, remembered)  # NaN would stay for good
@@ -82,6 +89,22 @@ class Client:
             contribution=self.mechanism.perturb(contribution, instruction.terms, secret),
             statistics=statistics,
         )
+
+    def _local(self) -> Local:
+        return Local(
+            position=self.position,
+            clients=self.clients,
+            labels=self.train.targets,
+            groups=self.train.groups,
+        )
+
+    def _received(self, instruction: Instruction) -> Received | None:
+        """What the model that was sent does here, if the strategy asks. No noise would cover it."""
+        if not self.strategy.asks:
+            return None
+        if self.guard is not None:
+            raise Declined("it trains with privacy only, and what it was asked for has none")
+        return self.trainer.received(instruction.parameters, self.train)
 
     def _trainer(self, instruction: Instruction, training: Training, memory: Arrays) -> Trainer:
         if self.guard is None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,14 @@ from ..wire.messages import Arrays, Statistics
 from .clipping import GHOST_SLACK, ByGradient, ByNorm, attached, clip_factors
 from .data import Data
 from .dpsgd import DPSGD
+from .objective import Objective
 from .public import Public
 from .task import Task
 from .trainer import Plain, make_optimizer, seeded
 from .training import Training
+
+Which = Tensor | slice
+WHOLE = slice(None)
 
 
 class Private:
@@ -32,8 +37,9 @@ class Private:
     where the first stopped, so give each fit that may be repeated a `Private` with a key of its own.
     The model is that of `plain`, which can train it before and after.
 
-    Weight decay, `l1`, `l2` and a strategy's correction are added after the noise. They are made of
-    what is public or already noised, so they cost nothing, and are not clipped.
+    A strategy's `weights` and `transform` change a row's loss before the clip. Weight decay, `l1`, `l2`
+    and the rest of its correction are added after the noise. They are made of what is public or already
+    noised, so they cost nothing, and are not clipped.
 
     Guarantees:
       - The rows enter by Poisson batches, and a row adds at most the clip to a step's sum; a row whose
@@ -77,6 +83,7 @@ class Private:
         secret = self.noise.words(1).tolist()
         seed = [int(rng.integers(2**63)), *secret]
         inputs, targets = self.plain.move(data)
+        objective = Objective(correction, self.plain.device)
         with self._steps(training, rate, correction, min(len(data), size)) as steps:
             for step in range(count):
                 rows = np.flatnonzero(self.noise.random(len(data)) < chance)
@@ -84,6 +91,7 @@ class Private:
                 for number, part in enumerate(parts, start=1):
                     chosen = torch.from_numpy(part).to(self.plain.device)
                     steps.seed = [*seed, step, number]
+                    steps.objective = partial(_of_part, objective, chosen)
                     steps.add(inputs[chosen], targets[chosen], last=number == len(parts))
         after = self.plain.read()
         still = {name for name, _ in self.plain.model.named_buffers()}
@@ -126,6 +134,11 @@ class Private:
         return [rows[start : start + most] for start in range(0, max(len(rows), 1), most)]
 
 
+def _of_part(objective: Objective, part: Tensor, losses: Tensor, which: Which) -> Tensor:
+    """The objective of those rows of a part whose losses these are."""
+    return objective.of_rows(losses, part[which])
+
+
 @contextmanager
 def noised(
     task: Task,
@@ -144,7 +157,10 @@ def noised(
 
 
 class Steps:
-    """Takes the parts of a batch, and with the last of them a noised step. Dropout follows `seed`."""
+    """Takes the parts of a batch, and with the last of them a noised step. Dropout follows `seed`.
+
+    `objective` is what is minimised of a row, made of its loss and of which row of the part it is.
+    """
 
     def __init__(
         self,
@@ -158,6 +174,7 @@ class Steps:
         self.task, self.model, self.optimizer, self.hooks = task, model, optimizer, hooks
         self._add = self._add_by_norm if ghost else self._add_by_gradient
         self.seed = [0]
+        self.objective: Callable[[Tensor, Which], Tensor] = lambda losses, which: losses
 
     def add(self, inputs: Tensor, targets: Tensor, *, last: bool) -> None:
         """Adds the clipped gradients of these rows, shape (n, ...) with n >= 0; steps if `last`."""
@@ -166,14 +183,14 @@ class Steps:
         self.optimizer.signal_skip_step(not last)
         self.optimizer.step()
 
-    def _losses(self, inputs: Tensor, targets: Tensor) -> Tensor:
+    def _losses(self, inputs: Tensor, targets: Tensor, which: Which = WHOLE) -> Tensor:
         with seeded(np.random.default_rng(self.seed), inputs.device):
-            losses = self.task.loss(self.model(inputs), targets)
+            losses = self.task.loss(self.model(inputs[which]), targets[which])
         if losses.shape != (len(inputs),):
             raise ValueError(
                 f"Expected a loss for each of {len(inputs)} rows, got shape {tuple(losses.shape)}."
             )
-        return losses
+        return self.objective(losses, which)
 
     def _add_by_gradient(self, inputs: Tensor, targets: Tensor) -> None:
         if len(inputs):
@@ -205,7 +222,7 @@ class Steps:
         if not good.all():  # 0 x NaN is NaN, so another row stands in, under the same masks
             whole = torch.arange(len(inputs), device=inputs.device)
             rows = torch.where(good, whole, whole[good][0])
-            losses = self._losses(inputs[rows], targets[rows])
+            losses = self._losses(inputs, targets, rows)
         (factors.to(losses.dtype) * losses).sum().backward()
         self.hooks.enable_hooks()
         if not all(w.grad is None or w.grad.isfinite().all() for w in self.optimizer.params):

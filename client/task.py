@@ -14,6 +14,7 @@ from torch.nn import functional
 class Task(Protocol):
     """What a user writes. `outputs` is what `model()` gives for a batch; B is the batch size.
 
+    A task with classes may also have `guesses(outputs)`, the code of each row's likeliest class.
     A task must be importable or picklable: every worker process builds its own from it.
     """
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..fairness.tables import Tables
-from ..strategies.strategy import Correction, Fitted
+from ..strategies.strategy import Correction, Fitted, Received
 from ..wire.messages import EXAMPLES, Arrays, Statistics
 from .data import Data
 from .measure import Measure
+from .objective import Objective
 from .public import Public
 from .task import Task
 from .training import Training
@@ -79,13 +80,15 @@ class Plain:
         public = Public(self.model, training, correction)
         optimizer = make_optimizer(training, rate, public.weights)
         inputs, targets = self.move(data)
+        objective = Objective(correction, self.device)
         steps, total = training.steps_of(rows=len(data)), torch.zeros((), device=self.device)
         with seeded(rng, self.device):
             for rows in batches(len(data), training.batch_size, steps, rng):
                 chosen = torch.from_numpy(rows).to(self.device)
                 optimizer.zero_grad(set_to_none=True)
-                loss = self.task.loss(self.model(inputs[chosen]), targets[chosen]).mean()
-                (loss + public.penalty()).backward()
+                losses = self.task.loss(self.model(inputs[chosen]), targets[chosen])
+                loss = losses.mean()
+                (objective.of_batch(losses, chosen) + public.penalty()).backward()
                 public.correct()
                 if training.clip is not None:
                     nn.utils.clip_grad_norm_(self.model.parameters(), training.clip)
@@ -136,6 +139,16 @@ class Plain:
                 rows = data.rows(slice(start, start + EVALUATION_BATCH))
                 inputs, targets = self.move(rows)
                 yield rows, targets, self.model(inputs)
+
+    def received(self, parameters: Arrays, data: Data) -> Received:
+        """What the model of `parameters` does on each row of `data`, of which there is one at least."""
+        guess = getattr(self.task, "guesses", None)
+        losses, guesses = list[NDArray[np.float64]](), [np.zeros(0, np.int64)]
+        for _, targets, outputs in self._outputs(parameters, data):
+            losses.append(self.task.loss(outputs, targets).cpu().double().numpy())
+            if guess is not None:
+                guesses.append(guess(outputs).cpu().numpy())
+        return Received(losses=np.concatenate(losses), guesses=np.concatenate(guesses))
 
     def move(self, data: Data) -> tuple[Tensor, Tensor]:
         """Features and targets, on the device."""

@@ -72,6 +72,7 @@ class Site:
                 "A cap has nothing to limit: the study has no [dpsgd], so training states no ε for rows. "
                 "Join without --cap, or agree on a study with [dpsgd]."
             )
+        self._expect_others()
         setup = prepare(self.config, self.task, self._dataset())
         population = setup.population
         if self.name not in population.clients:
@@ -121,6 +122,14 @@ class Site:
                 f"answered for: bring them back, or remove {path} if that is meant."
             )
 
+    def _expect_others(self) -> None:
+        """Raises `ConfigError` if the strategy counts clients, and this site cannot know of them."""
+        alone = self.data is not None or self.dataset is not None
+        if alone and "clients" in vars(self.config.strategy) and not self.config.deployment.clients:
+            raise ConfigError(
+                "deployment.clients: name them; the strategy has a place for each of them."
+            )
+
     def _dataset(self) -> Dataset | None:
         """The rows of the site's own file, all of them its own; None if the study names the rows."""
         if self.dataset is None and self.data is None:
@@ -150,6 +159,7 @@ class Site:
             measuring=measuring_of(config, setup.measure.schema),
             memory=Memory(self.folder / "memory"),
             custody=self._custody(config),
+            clients=setup.members,
         )
 
     def _custody(self, config: Config) -> Custody:

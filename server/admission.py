@@ -9,7 +9,7 @@ import numpy as np
 
 from ..fairness.measuring import Measuring
 from ..privacy.mechanism import Mechanism
-from ..strategies.strategy import Fitted, Strategy
+from ..strategies.strategy import Strategy, still
 from ..wire.arrays import Stored, layout
 from ..wire.fold import Fold
 from ..wire.messages import EXAMPLES, Arrays, Instruction, Purpose, Receipt, Refusal, Update
@@ -57,7 +57,7 @@ class Admission:
             return self.measuring.schema.zeros()
         if instruction.purpose is not Purpose.FIT:
             return {}
-        fitted = Fitted(delta=layout(instruction.parameters), steps=1, learning_rate=1.0)
+        fitted = still(instruction.parameters)
         return layout(self.strategy.contribute(fitted, instruction.extras, {})[0])
 
     def _mechanism(self, instruction: Instruction) -> Mechanism | None:

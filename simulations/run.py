@@ -113,6 +113,7 @@ def make_job(setup: Setup, folder: RunFolder) -> Job:
         measuring=measuring_of(setup.config, setup.measure.schema),
         memory=Memory(folder.memory),
         custody=Custody.of(setup.config, ledger_path(setup.config, folder)),
+        clients=setup.members,
     )
 
 

@@ -29,6 +29,7 @@ from .files import read_file
 from .grouping import grouped
 from .importing import imported, line_of
 from .measuring import measure_of, measuring_of
+from .members import members, sized
 from .population import Population, populate
 from .private import affordable_config, check_private_training
 from .vocabulary import recoded
@@ -50,6 +51,11 @@ class Setup:
     def clients(self) -> list[str]:
         """Those who may take part in a round."""
         return list(self.population.clients)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The run's clients in their order, also those whose rows are elsewhere."""
+        return members(self.config, self.population)
 
     @cached_property
     def description(self) -> Description:
@@ -77,6 +83,7 @@ def prepare(config: Config, task: Task | None = None, dataset: Dataset | None = 
     Raises `ConfigError` or `DataError` for whatever would make the run fail.
     """
     population = make_population(config, dataset)
+    config = sized(config, population)
     if isinstance(config.strategy, Scaffold) and config.train.optimizer != "sgd":
         raise ConfigError(
             f"strategy: SCAFFOLD's control variates are gradients only after SGD steps, not after "

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -48,7 +49,7 @@ COORDINATOR = 0
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """All that a worker needs to be any client, beside the rows."""
+    """All that a worker needs to be any client, beside the rows. `clients` are the run's, in order."""
 
     population: Population
     task: Task = field(repr=False)
@@ -57,8 +58,13 @@ class Job:
     rounds: int
     memory: Memory
     custody: Custody
+    clients: tuple[str, ...]
     measure: Measure | None = None
     measuring: Measuring | None = None
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {name: position for position, name in enumerate(self.clients)}
 
     @property
     def admission(self) -> Admission:
@@ -83,6 +89,8 @@ class Job:
             measure=self.measure,
             noise=self.measuring.noise if self.measuring else None,
             guard=self.custody.guard(name, secret),
+            position=self._positions.get(name, 0),  # the pooled holder has none, and joins no round
+            clients=len(self.clients),
         )
 
     def rows(self, name: str) -> int:

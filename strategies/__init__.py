@@ -5,7 +5,7 @@ from .fednova import FedNova
 from .fedopt import FedAdagrad, FedAdam, FedYogi
 from .fedprox import FedProx
 from .scaffold import Scaffold
-from .strategy import Correction, Fitted, Released, ServerState, Strategy
+from .strategy import Correction, Fitted, Local, Received, Released, ServerState, Strategy
 
 __all__ = [
     "Correction",
@@ -17,6 +17,8 @@ __all__ = [
     "FedProx",
     "FedYogi",
     "Fitted",
+    "Local",
+    "Received",
     "Released",
     "Scaffold",
     "ServerState",

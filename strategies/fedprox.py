@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from ..wire.messages import Arrays
 from .checks import not_negative
 from .fedavg import FedAvg
-from .strategy import Correction
+from .strategy import Correction, Local
 
 
 @dataclass(frozen=True, kw_only=True)
 class FedProx(FedAvg):
     """Each client minimises F(w) + μ/2 ‖w - x‖²; the server averages as FedAvg does.
 
-    >>> FedProx(mu=0.01).correct({}, {})
-    Correction(proximal=0.01)
+    >>> FedProx(mu=0.01).correct({}, {}, Local()).proximal
+    0.01
     """
 
     mu: float = 0.01
@@ -27,6 +27,6 @@ class FedProx(FedAvg):
         super().__post_init__()
         not_negative(mu=self.mu)
 
-    def correct(self, extras: Arrays, memory: Arrays) -> Correction:
+    def correct(self, extras: Arrays, memory: Arrays, local: Local) -> Correction:
         """The gradient of μ/2 ‖w - x‖² is μ (w - x)."""
         return Correction(proximal=self.mu)

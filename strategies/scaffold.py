@@ -7,7 +7,7 @@ Karimireddy et al., SCAFFOLD: Stochastic Controlled Averaging for Federated Lear
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
@@ -15,7 +15,7 @@ from ..wire.lazy import each
 from ..wire.messages import Arrays, named, part
 from .checks import positive
 from .fednova import accumulated
-from .strategy import Correction, Fitted, Released, ServerState, zeros
+from .strategy import Correction, Fitted, Local, Released, ServerState, zeros
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,7 @@ class Scaffold:
     ‖aᵢ‖₁ of FedNova.
     """
 
+    asks: ClassVar[bool] = False
     learning_rate: float = 1.0
 
     def __post_init__(self) -> None:
@@ -40,7 +41,7 @@ class Scaffold:
         c = state.memory["c"]
         return {k: c[k].astype(x.dtype) for k, x in state.parameters.items()}
 
-    def correct(self, extras: Arrays, memory: Arrays) -> Correction:
+    def correct(self, extras: Arrays, memory: Arrays, local: Local) -> Correction:
         """c - cᵢ, where cᵢ is zero before the client's first round."""
         return Correction(gradient={k: c - memory[k] if memory else c for k, c in extras.items()})
 

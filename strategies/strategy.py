@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,11 +54,43 @@ class Released:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Received:
+    """What the received model does on a client's own train rows, before anything is trained there.
+
+    `losses` has shape (n,), and `guesses` (the likeliest class) that of the labels, or (0,) for a task
+    without classes.
+    """
+
+    losses: NDArray[np.float64] = field(repr=False)
+    guesses: NDArray[np.int64] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Local:
+    """Who the client is among the `clients` of the run, counted from 0, and what its train rows are.
+
+    `labels` has shape (n, ...), and `groups` maps an attribute to codes of shape (n,).
+    """
+
+    position: int = 0
+    clients: int = 1
+    labels: NDArray[Any] = field(default_factory=lambda: np.zeros(0, np.int64), repr=False)
+    groups: Mapping[str, NDArray[np.int64]] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Correction:
-    """What a strategy adds to every local gradient: `gradient + proximal * (w - w_received)`."""
+    """How a strategy changes local training: f(mean of wᵢℓᵢ) is minimised, with something added.
+
+    `weights` are the wᵢ, one for each train row, and `transform` is f, written with the methods of a
+    tensor. With DP-SGD it is f(wᵢℓᵢ) of single rows, before the clip: f of a batch would mix them. To the
+    gradient is added `gradient + proximal * (w - w_received)`.
+    """
 
     proximal: float = 0.0
     gradient: Arrays = field(default_factory=dict, repr=False)
+    weights: NDArray[np.float64] | None = field(default=None, repr=False)
+    transform: Callable[[Any], Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +98,7 @@ class Fitted:
     """What local training did: `delta` is w_after - w_received, after `steps` optimizer steps.
 
     `momentum` is that of plain SGD (0 for other optimizers). `loss` is the mean training loss.
+    `received` is there if the strategy asks for it.
     """
 
     delta: Arrays = field(repr=False)
@@ -72,6 +106,8 @@ class Fitted:
     learning_rate: float
     momentum: float = 0.0
     loss: float = field(default=float("nan"), repr=False)
+    local: Local = Local()
+    received: Received | None = field(default=None, repr=False)
 
 
 class Strategy(Protocol):
@@ -79,8 +115,11 @@ class Strategy(Protocol):
 
     The server half is `init`, `extras` and `step`. The client half is `correct` and `contribute`:
     whatever it contributes may be summed over clients. `memory` is the client's own, from its last
-    round, and empty in its first.
+    round, and empty in its first. A strategy that `asks` is told what the received model does on the
+    client's rows, which takes a pass over them.
     """
+
+    asks: ClassVar[bool]
 
     def init(self, parameters: Arrays) -> ServerState:
         """The state before the first round."""
@@ -90,8 +129,8 @@ class Strategy(Protocol):
         """What is sent beside the parameters."""
         ...
 
-    def correct(self, extras: Arrays, memory: Arrays) -> Correction:
-        """What the client adds to its gradients."""
+    def correct(self, extras: Arrays, memory: Arrays, local: Local) -> Correction:
+        """What the client changes in its training."""
         ...
 
     def contribute(
@@ -117,15 +156,34 @@ def zeros(parameters: Arrays) -> Floats:
     return each(lambda a: np.zeros(a.shape), layout(parameters))
 
 
+def still(parameters: Arrays) -> Fitted:
+    """A fit on one row that moved nothing: what a strategy contributes for it has the layout of all.
+
+    >>> still({"w": np.ones(2)}).delta["w"]
+    array([0., 0.])
+    """
+    codes = np.zeros(1, np.int64)
+    return Fitted(
+        delta=layout(parameters),
+        steps=1,
+        learning_rate=1.0,
+        loss=0.0,
+        local=Local(labels=codes, groups=defaultdict(lambda: codes)),
+        received=Received(losses=np.zeros(1), guesses=codes),
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Delta:
     """The client half that most algorithms share: train without correction, contribute the change."""
+
+    asks: ClassVar[bool] = False
 
     def extras(self, state: ServerState) -> Arrays:
         """Nothing."""
         return {}
 
-    def correct(self, extras: Arrays, memory: Arrays) -> Correction:
+    def correct(self, extras: Arrays, memory: Arrays, local: Local) -> Correction:
         """None."""
         return Correction()
 

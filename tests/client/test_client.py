@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from contracts.bits import assert_same_bits, bits
 from contracts.learning import CPU, shards, wine, wine_task
+from numpy.typing import NDArray
 from tacit.client import Client, Memory, Plain, Training, initial_parameters
 from tacit.privacy import Mean, Secret
-from tacit.strategies import Correction, FedAvg, Scaffold, Strategy
-from tacit.wire import Instruction, Purpose, Update
+from tacit.strategies import Correction, FedAvg, Fitted, Local, Scaffold, Strategy
+from tacit.wire import Arrays, Instruction, Purpose, Update
 
 ROUNDS = 3
 TRAINING = Training(learning_rate=0.2, batch_size=8, schedule="linear")
@@ -124,6 +126,51 @@ def test_alone_is_a_whole_run_by_oneself_then_evaluated(tmp_path: Path) -> None:
     assert update.statistics["loss"] < untrained["loss"]
     longer = replace(plain, rounds=30).answer(asked)
     assert longer.statistics["loss"] != update.statistics["loss"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Witness(FedAvg):
+    """Contributes what it is told, so that a test can see it."""
+
+    asks: ClassVar[bool] = True
+
+    def correct(self, extras: Arrays, memory: Arrays, local: Local) -> Correction:
+        return Correction(weights=np.arange(40.0) * (local.position == 2))
+
+    def contribute(
+        self, fitted: Fitted, extras: Arrays, memory: Arrays
+    ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+        local, received = fitted.local, fitted.received
+        assert received is not None
+        place = np.array([local.position, local.clients])
+        told = {"place": place, "labels": local.labels, "sex": local.groups["sex"]}
+        return {**told, **vars(received), **fitted.delta}, {}
+
+
+def test_a_strategy_that_asks_is_told_of_the_received_model_and_of_the_rows(tmp_path: Path) -> None:
+    own, asked = client(tmp_path, strategy=Witness()), ask()
+    own = replace(own, train=replace(own.train, groups={"sex": np.arange(40) % 2}))
+    told = replace(own, position=2, clients=5).answer(asked).contribution
+    assert told["place"].tolist() == [2, 5]
+    np.testing.assert_array_equal(told["labels"], own.train.targets)
+    np.testing.assert_array_equal(told["sex"], np.arange(40) % 2)
+    measured = own.trainer.evaluate(asked.parameters, own.train)
+    assert told["losses"].sum() == pytest.approx(measured["loss"], rel=1e-6)
+    assert (told["guesses"] == own.train.targets).sum() == measured["correct"]
+    elsewhere = own.answer(asked).contribution  # its weights are all zero
+    assert not any(elsewhere[name].any() for name in asked.parameters)
+    assert any(told[name].any() for name in asked.parameters)
+
+
+def test_to_be_asked_does_not_change_how_training_goes(tmp_path: Path) -> None:
+    """Dropout included: what the received model does is measured without chance."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Asking(FedAvg):
+        asks: ClassVar[bool] = True
+
+    one, other = (client(tmp_path, strategy=s).answer(ask()) for s in (FedAvg(), Asking()))
+    assert same(one, other)
 
 
 def test_settings_that_are_no_training_are_refused(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -197,3 +198,17 @@ def test_control_variates_ride_along_at_no_extra_cost(tmp_path: Path) -> None:
     update = client(tmp_path, strategy=Scaffold()).answer(ask())
     assert any(name.startswith("control/") for name in update.contribution)
     assert round_to(spent(tmp_path)) == 3.44
+
+
+def test_a_client_that_trains_with_privacy_does_not_say_what_the_received_model_does(
+    tmp_path: Path,
+) -> None:
+    """No noise would cover it, and nothing is charged."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Asking(FedAvg):
+        asks: ClassVar[bool] = True
+
+    with pytest.raises(Declined, match="privacy only"):
+        client(tmp_path, strategy=Asking()).answer(ask())
+    assert spent(tmp_path) == 0.0

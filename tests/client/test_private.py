@@ -12,7 +12,7 @@ from contracts.bits import assert_same_bits, bits
 from contracts.dpsgd import ENGINES, FAINT, KEY, engines, fit, private, variants
 from contracts.learning import CPU, diabetes, digits, digits_task, linear_task
 from contracts.trainer import Problem, check_trainer
-from tacit.client import Classification, Data, Plain, Training
+from tacit.client import Classification, Data, Plain, Training, initial_parameters
 from tacit.client.clipping import GHOST_SLACK, SLACK
 from tacit.client.dpsgd import DPSGD
 from tacit.client.private import Private
@@ -114,6 +114,44 @@ def test_a_step_is_the_optimizers_on_the_noised_mean_and_what_is_public(
         weight.grad = torch.tensor(mean + public + pull)
         optimizer.step()
     np.testing.assert_allclose(found[0], weight.detach().numpy() - start, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("weight", [0.5, 1e6, -1e6])
+@engines
+def test_a_weight_comes_before_the_clip(terms: DPSGD, weight: float) -> None:
+    """One row counts, so that the step is its gradient times the weight, and no longer than the clip."""
+    data, clip = diabetes().rows(slice(0, 8)), 0.3
+    weights = np.zeros(8)
+    weights[5] = weight
+    correction, once = Correction(weights=weights), Training(steps=1, batch_size=8)
+    trainer = private(linear_task(10), replace(terms, clip=clip))
+    start = initial_parameters(linear_task(10), seed=1)["weight"][0]
+    delta = fit(trainer, data, once, correction).delta["weight"][0]
+    x, y = data.features[5], data.targets[5]
+    gradient = weight * x * (x @ start - y)
+    wanted = -gradient * min(1, clip / np.linalg.norm(gradient)) / 8
+    np.testing.assert_allclose(delta, wanted, rtol=1e-4, atol=1e-8)
+    assert np.linalg.norm(delta) * 8 <= clip * (1 + 1e-6)
+
+
+@engines
+def test_a_transform_is_of_single_rows_and_before_the_clip(terms: DPSGD) -> None:
+    """d/dw ℓ²/2 of a row is ℓ times its gradient."""
+    data, clip = diabetes().rows(slice(0, 8)), 0.3
+    trainer = private(linear_task(10), replace(terms, clip=clip))
+    start = initial_parameters(linear_task(10), seed=1)["weight"][0]
+    once = Training(steps=1, batch_size=8)
+    delta = fit(trainer, data, once, Correction(transform=half_square)).delta["weight"][0]
+    errors = data.features @ start - data.targets
+    rows = data.features * (errors * errors**2 / 2)[:, np.newaxis]
+    factors = np.minimum(1, clip / np.linalg.norm(rows, axis=1))
+    np.testing.assert_allclose(
+        delta, -(rows * factors[:, np.newaxis]).mean(0), rtol=1e-4, atol=1e-7
+    )
+
+
+def half_square(loss: torch.Tensor) -> torch.Tensor:
+    return loss.square() / 2
 
 
 # What is left behind, and what is refused.

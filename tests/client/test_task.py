@@ -97,3 +97,10 @@ def test_arrays_of_different_lengths_are_refused(lengths: tuple[int, int, int]) 
     features, targets, codes = (np.zeros(length) for length in lengths)
     with pytest.raises(ValueError, match="Expected arrays of one length, got lengths"):
         Data(features=features, targets=targets, groups={"sex": codes.astype(np.int64)})
+
+
+def test_a_guess_is_the_likeliest_class() -> None:
+    task = Classification(build=LINEAR)
+    assert task.guesses(torch.tensor([[0.1, 0.3, 0.2], [5.0, 1.0, 2.0]])).tolist() == [1, 0]
+    assert task.guesses(torch.tensor([[0.1], [-0.1], [0.0]])).tolist() == [1, 0, 0]
+    assert task.guesses(drawn(6, 5, 7)).shape == (6, 7)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from contracts.bits import assert_same_bits, bits
-from contracts.learning import CPU, digits, digits_task
+from contracts.learning import CPU, diabetes, digits, digits_task, linear_task
 from contracts.trainer import Problem, check_trainer, fit, global_states
 from tacit.client import Classification, Plain, Task, Training, choose_device, initial_parameters
 from tacit.client.trainer import batches
@@ -153,3 +153,19 @@ class WithSpare(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         logits: Tensor = self.used(rows)
         return logits
+
+
+def test_what_a_received_model_does_is_told_row_by_row() -> None:
+    """Beyond one batch of rows, and for a task without classes."""
+    task, data = digits_task(dropout=0.3), digits()
+    trainer, parameters = plain(task), initial_parameters(task, seed=1)
+    received, measured = trainer.received(parameters, data), trainer.evaluate(parameters, data)
+    assert len(received.losses) == len(data) > 512
+    assert received.losses.sum() == pytest.approx(measured["loss"], rel=1e-6)
+    assert (received.guesses == data.targets).sum() == measured["correct"]
+    rows = trainer.received(parameters, data.rows(slice(40, 50)))
+    np.testing.assert_allclose(rows.losses, received.losses[40:50], rtol=1e-5)
+    assert str(received.losses[0])[:6] not in repr(received)
+    regression = plain(linear_task(10))
+    found = regression.received(initial_parameters(linear_task(10), 1), diabetes())
+    assert (found.losses.shape, found.guesses.shape) == ((442,), (0,))

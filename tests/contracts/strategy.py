@@ -12,7 +12,8 @@ from contracts.bits import assert_same_bits, backwards, bits, check_value, neste
 from numpy.typing import NDArray
 from tacit.client import Memory
 from tacit.server import Committed, Store
-from tacit.strategies import Fitted, Released, ServerState, Strategy
+from tacit.strategies import Fitted, Local, Received, Released, ServerState, Strategy
+from tacit.strategies.strategy import still
 from tacit.wire import Arrays, decode, encode
 
 SHAPES: Mapping[str, tuple[type[np.generic], tuple[int, ...]]] = {
@@ -50,8 +51,25 @@ def dyadic(seed: int) -> dict[str, NDArray[Any]]:
     }
 
 
-def fitted(delta: Arrays) -> Fitted:
-    return Fitted(delta=delta, steps=4, learning_rate=0.5, loss=1.0)
+ROWS = 6
+"""How many rows a client of the battery trains on."""
+
+
+def fitted(delta: Arrays, client: int = 0, losses: float = 1.0) -> Fitted:
+    return Fitted(
+        delta=delta,
+        steps=4,
+        learning_rate=0.5,
+        loss=1.0,
+        local=local(client),
+        received=Received(losses=np.full(ROWS, losses), guesses=np.zeros(ROWS, np.int64)),
+    )
+
+
+def local(client: int = 0) -> Local:
+    """One of two clients, with rows of two classes and two groups."""
+    codes = np.arange(ROWS) % 2
+    return Local(position=client, clients=2, labels=codes, groups={"sex": codes[::-1]})
 
 
 def mean_of(one: Arrays, other: Arrays) -> dict[str, NDArray[Any]]:
@@ -74,7 +92,7 @@ def play(strategy: Strategy, rounds: int) -> tuple[ServerState, Arrays]:
         parts = []
         for client in range(2):
             extras = strategy.extras(state)
-            change = fitted(dyadic(100 * number + client))
+            change = fitted(dyadic(100 * number + client), client, losses=1.0 + client)
             part, memories[client] = strategy.contribute(change, extras, memories[client])
             parts.append(part)
         state = strategy.step(state, released(mean_of(*parts)))
@@ -101,9 +119,10 @@ def _both_halves_are_pure(strategy: Strategy) -> None:
     extras, memory = read_only(strategy.extras(guarded)), read_only(memory)
     change = fitted(read_only(dyadic(7)))
     assert_same_bits(extras, strategy.extras(state))
-    one, other = (strategy.correct(extras, memory) for _ in range(2))
+    one, other = (strategy.correct(extras, memory, local()) for _ in range(2))
     assert_same_bits(one.gradient, other.gradient)
-    assert one.proximal == other.proximal
+    assert (one.proximal, one.transform) == (other.proximal, other.transform)
+    np.testing.assert_array_equal(one.weights, other.weights)
     part, remembered = strategy.contribute(change, extras, memory)
     assert all(
         map(
@@ -146,10 +165,8 @@ def _the_order_of_names_does_not_matter(strategy: Strategy) -> None:
 def _the_layout_of_contributions_never_changes(strategy: Strategy) -> None:
     """Admission compares each contribution with one made from zeros, without a memory."""
     state, memory = play(strategy, 2)
-    still = {name: np.zeros_like(array) for name, array in dyadic(0).items()}
-    first, _ = strategy.contribute(
-        Fitted(delta=still, steps=1, learning_rate=1.0), strategy.extras(strategy.init(still)), {}
-    )
+    blank = still(dyadic(0))
+    first, _ = strategy.contribute(blank, strategy.extras(strategy.init(blank.delta)), {})
     later, _ = strategy.contribute(fitted(dyadic(7)), strategy.extras(state), memory)
     for name in first.keys() | later.keys():
         assert (first[name].shape, first[name].dtype) == (later[name].shape, later[name].dtype)
@@ -168,8 +185,8 @@ def _contributions_may_be_averaged(strategy: Strategy) -> None:
 
 def _a_still_round_moves_nothing(strategy: Strategy) -> None:
     state = strategy.init(dyadic(0))
-    still = {name: np.zeros_like(array) for name, array in state.parameters.items()}
-    part, _ = strategy.contribute(fitted(still), strategy.extras(state), {})
+    zero = {name: np.zeros_like(array) for name, array in state.parameters.items()}
+    part, _ = strategy.contribute(fitted(zero), strategy.extras(state), {})
     after = strategy.step(state, released(part))
     assert_same_bits(after.parameters, state.parameters)
     assert_same_bits(after.unmoved().parameters, state.parameters)
@@ -214,7 +231,8 @@ def _a_memory_survives_the_disk(strategy: Strategy, folder: Path) -> None:
     found, extras = Memory(folder).read("a", 3), strategy.extras(state)
     assert_same_bits(found, memory)
     assert_same_bits(
-        strategy.correct(extras, found).gradient, strategy.correct(extras, memory).gradient
+        strategy.correct(extras, found, local()).gradient,
+        strategy.correct(extras, memory, local()).gradient,
     )
     part, _ = strategy.contribute(fitted(dyadic(7)), extras, found)
     assert_same_bits(part, strategy.contribute(fitted(dyadic(7)), extras, memory)[0])

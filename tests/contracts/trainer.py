@@ -57,6 +57,8 @@ def check_trainer(
         _what_was_done_is_said(make, problem, says_loss)
         _evaluation_adds(make, problem)
         _the_correction_is_added_to_the_gradient(make, problem)
+        _rows_count_by_their_weights(make, problem)
+        _what_is_minimised_may_be_transformed(make, problem)
 
 
 def problems() -> list[Problem]:
@@ -222,3 +224,35 @@ def _the_correction_is_added_to_the_gradient(make: Make, problem: Problem) -> No
     for name in parameters:
         shift = 0.05 * 0.5 if name in trained else 0.0
         np.testing.assert_allclose(pulled[name], free[name] - shift, rtol=0, atol=1e-6)
+
+
+def _rows_count_by_their_weights(make: Make, problem: Problem) -> None:
+    """Weights of 1 change no bit, and of a row with weight 0 nothing is learned."""
+    trainer, data = make(problem.task), problem.few()
+    even = Correction(weights=np.ones(len(data)))
+    assert_same_bits(fit(trainer, problem, correction=even).delta, fit(trainer, problem).delta)
+    silent = np.arange(len(data)) % 3 == 0
+    garbled = replace(data, targets=np.where(silent, data.targets[::-1], data.targets))
+    weights = Correction(weights=np.where(silent, 0.0, 2.0))
+    one, other = (
+        fit(trainer, problem, data=rows, correction=weights).delta for rows in (data, garbled)
+    )
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name])
+    heard = fit(trainer, problem, data=garbled).delta
+    assert bits(heard) != bits(fit(trainer, problem).delta)
+
+
+def uphill(loss: Any) -> Any:  # noqa: ANN401 - a tensor
+    return -loss
+
+
+def _what_is_minimised_may_be_transformed(make: Make, problem: Problem) -> None:
+    """One step down -f is one up f; a private trainer's noise moves it by less than the tolerance."""
+    trainer, once = make(problem.task), replace(FEW, steps=1)
+    trained = dict(problem.task.model().named_parameters()).keys()
+    free = fit(trainer, problem, training=once).delta
+    turned = fit(trainer, problem, training=once, correction=Correction(transform=uphill)).delta
+    for name in trained:
+        np.testing.assert_allclose(turned[name], -free[name], rtol=0, atol=5e-4)
+    assert max(float(np.abs(free[name]).max()) for name in trained) > 2e-3

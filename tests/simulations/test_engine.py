@@ -57,6 +57,7 @@ def job(scene: Scene) -> Job:
             keeps_secrets=False,
             test_seed=None,
         ),
+        clients=tuple(scene.data),
     )
 
 
