@@ -29,6 +29,7 @@ from ..strategies import (
     FedNova,
     FedProx,
     FedYogi,
+    QFedAvg,
     Scaffold,
     Strategy,
 )
@@ -69,6 +70,7 @@ STRATEGIES = {
     "fedprox": FedProx,
     "fednova": FedNova,
     "scaffold": Scaffold,
+    "qfedavg": QFedAvg,
 }
 MECHANISMS = {
     "mean": Mean,

@@ -4,6 +4,7 @@ from .fedavg import FedAvg, FedAvgM
 from .fednova import FedNova
 from .fedopt import FedAdagrad, FedAdam, FedYogi
 from .fedprox import FedProx
+from .qfedavg import QFedAvg
 from .scaffold import Scaffold
 from .strategy import Correction, Fitted, Local, Received, Released, ServerState, Strategy
 
@@ -18,6 +19,7 @@ __all__ = [
     "FedYogi",
     "Fitted",
     "Local",
+    "QFedAvg",
     "Received",
     "Released",
     "Scaffold",

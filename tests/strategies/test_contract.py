@@ -16,6 +16,7 @@ from tacit.strategies import (
     FedNova,
     FedProx,
     FedYogi,
+    QFedAvg,
     Scaffold,
     Strategy,
 )
@@ -34,6 +35,9 @@ STRATEGIES: list[Strategy] = [
     FedNova(),
     Scaffold(),
     Scaffold(learning_rate=0.5),
+    QFedAvg(q=0.0),
+    QFedAvg(q=1.0),
+    QFedAvg(q=3.0),
 ]
 
 
@@ -43,7 +47,10 @@ def test_a_strategy_keeps_the_contract(strategy: Strategy, tmp_path: Path) -> No
 
 
 POSITIVE: list[tuple[type[Any], str]] = [
-    *((kind, "learning_rate") for kind in {type(strategy) for strategy in STRATEGIES}),
+    *(
+        (kind, "learning_rate")
+        for kind in {type(strategy) for strategy in STRATEGIES if "learning_rate" in vars(strategy)}
+    ),
     *((kind, "tau") for kind in (FedAdam, FedYogi, FedAdagrad)),
 ]
 FRACTIONS: list[tuple[type[Any], str]] = [
@@ -71,7 +78,8 @@ def test_what_must_be_a_fraction_is_checked(kind: type[Any], name: str, value: f
         kind(**{name: value})
 
 
+@pytest.mark.parametrize(("kind", "name"), [(FedProx, "mu"), (QFedAvg, "q")])
 @pytest.mark.parametrize("value", [-0.1, math.nan, math.inf])
-def test_a_pull_is_never_negative(value: float) -> None:
-    with pytest.raises(ValueError, match=rf"^Expected mu >= 0, got {value}\.$"):
-        FedProx(mu=value)
+def test_what_may_be_zero_is_never_negative(kind: type[Any], name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"^Expected {name} >= 0, got {value}\.$"):
+        kind(**{name: value})
