@@ -1,0 +1,146 @@
+"""Rates with error bars: one function of tables, of the counts and of what else they could be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .assessment import Estimate
+from .intervals import Interval, clients_anew, intervals, rows_anew
+from .measures import measure, of_attribute, of_confusion, overall
+from .noise import noised, settle
+from .rate import Array, Rate
+from .tables import Schema, Tables
+
+Values = Mapping[str, Array]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """The tables of one attribute by kind: their sum, each client's where known, and the noise."""
+
+    total: Mapping[str, Array] = field(repr=False)
+    by_client: tuple[Mapping[str, Array], ...] = field(repr=False)
+    deviation: float
+
+    def everyone(self) -> Counts:
+        """The same with all groups taken together."""
+        groups = len(self.total["loss"])
+        return Counts(
+            total=overall(self.total),
+            by_client=tuple(overall(own) for own in self.by_client),
+            deviation=self.deviation * float(np.sqrt(groups)),
+        )
+
+
+def counts_of(
+    attribute: str, tables_by_client: Mapping[str, Tables], total: Tables, deviation: float
+) -> Counts:
+    """The counts of one attribute; those that noise was added to are settled."""
+    merged = of_attribute(total, attribute)
+    return Counts(
+        total=settle(merged) if deviation else merged,
+        by_client=tuple(of_attribute(own, attribute) for own in tables_by_client.values()),
+        deviation=deviation,
+    )
+
+
+def draw(
+    schema: Schema, counts: Counts, draws: int, rng: np.random.Generator
+) -> dict[str, dict[str, Array]]:
+    """For each source of error, what it could have made of the rates: (D, G) by source and name.
+
+    Confusion tables are drawn anew; rates that have a standard error are drawn from a normal
+    distribution.
+    """
+    sampling = sampled(measure(schema, counts.total), draws, rng)
+    resampled = dict(counts.total)
+    if "confusion" in counts.total:
+        resampled["confusion"] = rows_anew(counts.total["confusion"], draws, rng)
+        sampling |= values_of(of_confusion(schema, resampled["confusion"]))
+    found = {"sampling": sampling}
+    if len(counts.by_client) > 1:
+        found["clients"] = values_of(measure(schema, clients_anew(counts.by_client, draws, rng)))
+    if counts.deviation:
+        noise = measure(schema, noised(counts.total, counts.deviation, draws, rng))
+        again = measure(schema, noised(resampled, counts.deviation, draws, rng))
+        both = values_of(again) | sampled(again, draws, rng)
+        found["noise"] = values_of(noise)
+        found["both"] = {name: both[name] for name in sampling}
+    return found
+
+
+def values_of(rates: Mapping[str, Rate]) -> dict[str, Array]:
+    """The values without the rest."""
+    return {name: rate.value for name, rate in rates.items()}
+
+
+def sampled(rates: Mapping[str, Rate], draws: int, rng: np.random.Generator) -> dict[str, Array]:
+    """Draws from the standard errors of those rates that have one: a mean of many rows is normal."""
+    return {
+        name: np.clip(
+            rate.value + rate.error * rng.standard_normal((draws, rate.value.shape[-1])),
+            *rate.bounds,
+        )
+        for name, rate in rates.items()
+        if rate.error is not None
+    }
+
+
+def estimates(
+    rates: Mapping[str, Rate], draws: Mapping[str, Values], least: float
+) -> list[dict[str, Estimate]]:
+    """The estimates of each group by rate, without a number if over fewer rows than `least`."""
+    bars = {source: _bars(values) for source, values in draws.items()}
+    return [
+        {
+            name: _estimate(
+                rate, group, {s: bar[name][group] for s, bar in bars.items() if name in bar}, least
+            )
+            for name, rate in rates.items()
+        }
+        for group in range(rates["loss"].value.shape[-1])
+    ]
+
+
+def estimate_of(
+    value: float, rows: float, bars: Mapping[str, Interval | None], binning: float | None = None
+) -> Estimate:
+    """A number, and its intervals by source."""
+    return Estimate(
+        value=value,
+        rows=rows,
+        sampling=bars.get("sampling"),
+        clients=bars.get("clients"),
+        noise=bars.get("noise"),
+        both=bars.get("both"),
+        binning=binning,
+    )
+
+
+def missing(rows: float, value: float, least: float) -> str | None:
+    """Why there is no number, or None if there is one."""
+    if rows <= 0:
+        return "no rows"
+    if rows < least:
+        return f"fewer than {least:g} rows"
+    return "not defined for these rows" if np.isnan(value) else None
+
+
+def _bars(values: Values) -> dict[str, list[Interval | None]]:
+    """The intervals of all rates of all groups, found together."""
+    found = intervals(np.concatenate(list(values.values()), axis=1))
+    groups = len(found) // len(values)
+    return {name: found[n * groups : (n + 1) * groups] for n, name in enumerate(values)}
+
+
+def _estimate(
+    rate: Rate, group: int, bars: Mapping[str, Interval | None], least: float
+) -> Estimate:
+    rows, value = float(rate.rows[group]), float(rate.value[group])
+    if reason := missing(rows, value, least):
+        return Estimate(value=None, undefined=reason, rows=rows)
+    binning = None if rate.binning is None else float(rate.binning[group])
+    return estimate_of(value, rows, bars, binning)

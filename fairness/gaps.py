@@ -1,0 +1,126 @@
+"""How far groups are apart, by the names that the literature gives to which rate should be equal.
+
+M. Hardt, E. Price and N. Srebro (NeurIPS 2016) for equal opportunity and equalised odds; A.
+Chouldechova (Big Data 5, 2017) for predictive parity. Of more than two classes, each is compared with
+the rest, and the gap is that of the class for which it is widest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .rate import Array, Rate
+from .tables import Schema
+
+BY_CLASS: Final[Mapping[str, tuple[str, ...]]] = {
+    "demographic_parity": ("selection_rate",),
+    "equal_opportunity": ("recall",),
+    "equalised_odds": ("recall", "false_positive_rate"),
+    "predictive_parity": ("precision",),
+}
+OF_MODEL: Final[Mapping[str, str]] = {
+    "accuracy_parity": "accuracy",
+    "auc_parity": "auc",
+    "bias_parity": "bias",
+    "calibration_parity": "calibration_error",
+    "error_parity": "mae",
+    "loss_parity": "loss",
+}
+
+
+class Kind(StrEnum):
+    """How groups are compared: highest less lowest, lowest over highest, second less first of two."""
+
+    DIFFERENCE = "difference"
+    RATIO = "ratio"
+    SIGNED = "signed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Criterion:
+    """A name, and the rates that should be equal: for each class, those that must be so together."""
+
+    name: str
+    rates: tuple[tuple[str, ...], ...]
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """All but what makes no sense: the ratio of rates below 0, the sign of several rates."""
+        ratio = () if self.name == "bias_parity" else (Kind.RATIO,)
+        signed = (Kind.SIGNED,) if len(self.rates) == len(self.rates[0]) == 1 else ()
+        return (Kind.DIFFERENCE, *ratio, *signed)
+
+
+def criteria(schema: Schema) -> tuple[Criterion, ...]:
+    """The criteria that the tables of a schema can tell.
+
+    >>> [each.name for each in criteria(Schema(classes=0))]
+    ['bias_parity', 'error_parity', 'loss_parity']
+    """
+    classes = schema.classes
+    labels = [""] if classes == 2 else [f".{label}" for label in range(classes)]
+    by_class = {
+        name: tuple(tuple(f"{rate}{label}" for rate in rates) for label in labels)
+        for name, rates in BY_CLASS.items()
+        if classes
+    }
+    absent = {"bias", "mae"} if classes else {"accuracy", "auc", "calibration_error"}
+    absent |= {"auc"} if classes > 2 else set()
+    of_model = {name: ((rate,),) for name, rate in OF_MODEL.items() if rate not in absent}
+    metrics = {f"{name}_parity": ((name,),) for name in schema.metrics}
+    return tuple(
+        Criterion(name=name, rates=rates)
+        for name, rates in sorted((by_class | of_model | metrics).items())
+    )
+
+
+def comparable(criterion: Criterion, rates: Mapping[str, Rate], floor: float) -> NDArray[np.bool_]:
+    """Which groups have every rate, over `floor` rows or more: shape (K, ..., G) for K classes."""
+    return np.stack(
+        [
+            np.all([rates[n].rows >= max(floor, 1e-9) for n in names], axis=0)
+            & np.all([~np.isnan(rates[n].value) for n in names], axis=0)
+            for names in criterion.rates
+        ]
+    )
+
+
+def gap(
+    criterion: Criterion, kind: Kind, values: Mapping[str, Array], chosen: NDArray[np.bool_]
+) -> Array:
+    """The gap between the groups that `chosen`, shape (K, ..., G), takes: shape (...).
+
+    NaN where fewer than two of them have the rates; `signed` wants exactly two.
+    """
+    found = parts(criterion, kind, values, chosen)
+    worst = np.fmin if kind is Kind.RATIO else np.fmax
+    result: Array = worst.reduce(found.reshape(-1, *found.shape[2:]), axis=0)
+    return result
+
+
+def parts(
+    criterion: Criterion, kind: Kind, values: Mapping[str, Array], chosen: NDArray[np.bool_]
+) -> Array:
+    """The gap of each rate of each class: shape (K, P, ...)."""
+    table = np.stack([np.stack([values[n] for n in names]) for names in criterion.rates])
+    taken = chosen & ~np.isnan(table).any(
+        1
+    )  # (K, ..., G): a group has all rates of a class, or none
+    table = np.where(taken[:, np.newaxis], table, np.nan)
+    number = taken.sum(-1)[:, np.newaxis]
+    low, high = np.fmin.reduce(table, axis=-1), np.fmax.reduce(table, axis=-1)
+    if kind is Kind.DIFFERENCE:
+        return np.where(number >= 2, high - low, np.nan)
+    if kind is Kind.RATIO:
+        ratio = np.divide(low, high, out=np.full(low.shape, np.nan), where=high > 0)
+        return np.where(number >= 2, ratio, np.nan)
+    first = np.argmax(taken, -1)[:, np.newaxis, ..., np.newaxis]
+    last = taken.shape[-1] - 1 - np.argmax(taken[..., ::-1], -1)[:, np.newaxis, ..., np.newaxis]
+    pair = [np.take_along_axis(table, place, -1)[..., 0] for place in (first, last)]
+    return np.where(number == 2, pair[1] - pair[0], np.nan)

@@ -1,0 +1,95 @@
+"""Tables that noise was added to: what they can have been, and what other noise would have made of them.
+
+Noise makes counts negative and parts that do not add up to the whole. `settle` takes tables to the
+closest ones that rows could have: a step that is done once, before anything is computed, so that every
+rate stays within its bounds. Being a function of what was released, it costs no privacy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from .rate import Array
+from .tables import ERRORS
+
+
+def noised(
+    tables: Mapping[str, Array], deviation: float, draws: int, rng: np.random.Generator
+) -> dict[str, Array]:
+    """Draws of tables of one attribute with other Gaussian noise on every entry, settled: (D, ...).
+
+    The tables have their own shape, or (D, ...) already.
+    """
+    return settle(
+        {
+            name: table + deviation * rng.standard_normal((draws, *table.shape[-_axes(name) :]))
+            for name, table in tables.items()
+        }
+    )
+
+
+def settle(tables: Mapping[str, Array]) -> dict[str, Array]:
+    """The tables of one attribute, by kind, as rows could have them; those of rows stay as they are.
+
+    A group has as many rows as its moments say on average, at least 0. Each group's confusion table is
+    projected onto those that are not negative and add up to that (J. Duchi and others, ICML 2008), its
+    histogram of scores onto those that add up to the classes of its confusion table. Sums of values in
+    [0, 1], or [-1, 1] for errors, are kept where such values can have them.
+    """
+    counted = [table[..., 0] for name, table in tables.items() if _axes(name) == 2]
+    rows = np.maximum(np.mean(counted, axis=0), 0.0)
+    found = {name: _moments(table, rows) for name, table in tables.items() if _axes(name) == 2}
+    if "errors" in tables:
+        found["errors"] = _errors(tables["errors"], rows)
+    if "confusion" in tables:
+        confusion = _cells(tables["confusion"], rows, axes=2)
+        right = np.trace(confusion, axis1=-2, axis2=-1)
+        halves = np.stack([rows - right, right], -1)
+        classes = confusion.sum(-1) if confusion.shape[-1] == 2 else np.maximum(halves, 0.0)
+        found["confusion"] = confusion
+        found["scores"] = _cells(tables["scores"], classes, axes=1)
+    return {name: found[name] for name in tables}
+
+
+def _axes(name: str) -> int:
+    return 3 if name in ("confusion", "scores") else 2
+
+
+def _cells(table: Array, total: Array, axes: int) -> Array:
+    shape = table.shape[: table.ndim - axes]
+    return onto_simplex(table.reshape(*shape, -1), total).reshape(table.shape)
+
+
+def onto_simplex(values: Array, total: Array) -> Array:
+    """The closest values along the last axis that are not negative and add up to `total` >= 0.
+
+    >>> onto_simplex(np.array([3.0, -1.0, 2.0]), np.array(4.0))
+    array([2.5, 0. , 1.5])
+    """
+    ordered = -np.sort(-values, axis=-1)
+    excess = np.cumsum(ordered, -1) - total[..., np.newaxis]
+    ranks = np.arange(1, values.shape[-1] + 1)
+    kept = np.maximum((ordered * ranks > excess).sum(-1), 1)[..., np.newaxis]
+    shift = np.take_along_axis(excess, kept - 1, -1) / kept
+    result: Array = np.where(total[..., np.newaxis] > 0, np.maximum(values - shift, 0.0), 0.0)
+    return result
+
+
+def _moments(table: Array, rows: Array) -> Array:
+    """Σx in [0, n], and Σx² in [(Σx)²/n, Σx], as it is for n values in [0, 1]."""
+    total = np.clip(table[..., 1], 0.0, rows)
+    least = total**2 / np.where(rows > 0, rows, 1.0)
+    return np.stack([rows, total, np.clip(table[..., 2], least, total)], -1)
+
+
+def _errors(table: Array, rows: Array) -> Array:
+    """Σ|r| in [|Σr|, n], and sums of squares at least those of values that are all alike."""
+    part = {name: table[..., n] for n, name in enumerate(ERRORS)}
+    size = np.where(rows > 0, rows, 1.0)
+    residual, target = (np.clip(part[name], -rows, rows) for name in ("residual", "target"))
+    absolute = np.clip(part["absolute"], np.abs(residual), rows)
+    squared = np.clip(part["squared"], absolute**2 / size, absolute)
+    target_squared = np.clip(part["target_squared"], target**2 / size, rows)
+    return np.stack([rows, residual, absolute, squared, target, target_squared], -1)
