@@ -7,6 +7,7 @@ from .dataset import DataError, Dataset
 from .images import fashion_mnist
 from .speech import spoken_digits
 from .suggest import unknown
+from .synthetic import synthetic
 from .tabular import acs, adult, heart_disease
 from .text import shakespeare, sms_spam
 
@@ -15,6 +16,7 @@ _LOADERS = {
     "breast_cancer": breast_cancer,
     "wine": wine,
     "diabetes": diabetes,
+    "synthetic": synthetic,
     "heart_disease": heart_disease,
     "fashion_mnist": fashion_mnist,
     "adult": adult,

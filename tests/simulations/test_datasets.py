@@ -28,6 +28,7 @@ FACTS = {
     "breast_cancer": Facts(569, 0, (30,), 2, 0),
     "wine": Facts(178, 0, (13,), 3, 0),
     "diabetes": Facts(442, 0, (10,), 0, 0, ("sex",)),
+    "synthetic": Facts(35_621, 0, (60,), 10, 100),
     "heart_disease": Facts(740, 0, (13,), 2, 4, ("sex", "age")),
     "fashion_mnist": Facts(70_000, 10_000, (1, 28, 28), 10, 0),
     "adult": Facts(48_842, 16_281, (47,), 2, 16, ("sex", "race", "age")),
@@ -36,7 +37,7 @@ FACTS = {
     "sms_spam": Facts(5_574, 0, (1024,), 2, 0),
     "spoken_digits": Facts(3_000, 300, (1, 32, 64), 10, 6),
 }
-BUNDLED = ("digits", "breast_cancer", "wine", "diabetes")
+BUNDLED = ("digits", "breast_cancer", "wine", "diabetes", "synthetic")
 needs_data = pytest.mark.skipif(
     "TACIT_DATA" not in os.environ, reason="TACIT_DATA does not say where the real data is"
 )
