@@ -94,9 +94,9 @@ def adult() -> Dataset:
 
     The columns: age, years of schooling, capital gain, capital loss, weekly hours, male, born in
     the United States, then one column for each value of workclass, marital status, occupation,
-    relationship and race; the census weight is left out. The owner is the level of education, by
-    which Mohri et al. 2019 (arXiv 1902.00146) divide these people too. Groups: sex, race, age.
-    Official test rows. UCI, CC BY 4.0.
+    relationship and race; the census weight is left out. The owner is the level of education, and
+    Mohri et al. 2019 (arXiv 1902.00146) divide these people by doctorate or not. Groups: sex, race,
+    age, doctorate. Official test rows. UCI, CC BY 4.0.
     """
     halves = [_columns(read(_adult_source(half))) for half in ADULT]
     columns = [np.concatenate(pair) for pair in zip(*halves, strict=True)]
@@ -107,18 +107,29 @@ def adult() -> Dataset:
     races, levels = tuple(RACE.split()), tuple(SCHOOL.split())
     men, (ages, age_names) = (sex == "Male").astype(np.int64), _ages(numbers[0], (30, 50))
     yes_or_no = [men, country == "United-States"]
+    doctors = (columns[3] == "Doctorate").astype(np.int64)
     return Dataset(
         name="adult",
         data=Data(
             features=np.column_stack([*numbers, *yes_or_no, *kinds]).astype(np.float32),
             targets=np.char.startswith(income, ">").astype(np.int64),
-            groups={"sex": men, "race": _codes(race, races), "age": ages},
+            groups={
+                "sex": men,
+                "race": _codes(race, races),
+                "age": ages,
+                "doctorate": doctors,
+            },
         ),
         classes=2,
         test=np.arange(len(age)) >= len(halves[0][0]),
         owner=_codes(columns[3], levels),
         owners=levels,
-        group_names={"sex": ("women", "men"), "race": races, "age": age_names},
+        group_names={
+            "sex": ("women", "men"),
+            "race": races,
+            "age": age_names,
+            "doctorate": ("no doctorate", "doctorate"),
+        },
     )
 
 

@@ -31,7 +31,7 @@ FACTS = {
     "synthetic": Facts(35_621, 0, (60,), 10, 100),
     "heart_disease": Facts(740, 0, (13,), 2, 4, ("sex", "age")),
     "fashion_mnist": Facts(70_000, 10_000, (1, 28, 28), 10, 0),
-    "adult": Facts(48_842, 16_281, (47,), 2, 16, ("sex", "race", "age")),
+    "adult": Facts(48_842, 16_281, (47,), 2, 16, ("sex", "race", "age", "doctorate")),
     "acs": Facts(109_876, 0, (8,), 2, 22, ("sex", "age")),
     "shakespeare": Facts(47_274, 0, (80,), 77, 446),
     "sms_spam": Facts(5_574, 0, (1024,), 2, 0),
@@ -110,6 +110,8 @@ def test_adult_has_its_published_base_rates_and_one_value_of_each_kind() -> None
     assert (train.sum(), test.sum()) == (7_841, 3_846)
     assert adult.owner is not None
     np.testing.assert_array_equal(column(adult, 1), adult.owner + 1)  # years of schooling
+    doctors = adult.data.groups["doctorate"] == 1
+    assert (doctors[~adult.test].sum(), doctors[adult.test].sum()) == (413, 181)
     kinds = np.split(adult.data.features[:, 7:], [8, 15, 29, 35], axis=1)
     missing = [int((kind.sum(axis=1) == 0).sum()) for kind in kinds]
     assert missing == [1836 + 963, 0, 1843 + 966, 0, 0]
