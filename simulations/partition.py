@@ -187,10 +187,13 @@ class Shards:
 class Natural:
     """The clients the data came with: hospitals, speakers, states. Draws nothing from `rng`.
 
-    Clients with fewer than `min_rows` rows are dropped, and their rows with them.
+    With `by`, each group of that sensitive attribute is a client instead, as each domain of Mohri
+    et al. 2019 (arXiv 1902.00146) is. Clients with fewer than `min_rows` rows are dropped, and
+    their rows with them.
     """
 
     min_rows: int = 1
+    by: str | None = None
 
     def __post_init__(self) -> None:
         _at_least_one(min_rows=self.min_rows)
@@ -199,13 +202,9 @@ class Natural:
         self, dataset: Dataset, rows: Indices, rng: np.random.Generator
     ) -> dict[str, Indices]:
         """Every client's rows. Raises DataError if the data has no owners, or all are dropped."""
-        if dataset.owner is None:
-            raise DataError(
-                f"Data set {dataset.name!r} has no natural clients: try IID, Dirichlet or Shards,"
-                " or heart_disease, adult, acs, shakespeare or spoken_digits, which have them."
-            )
-        parts = _parts(rows, dataset.owner[rows], len(dataset.owners))
-        named = zip(dataset.owners, parts, strict=True)
+        owner, owners = self._owners(dataset)
+        parts = _parts(rows, owner[rows], len(owners))
+        named = zip(owners, parts, strict=True)
         kept = {name: part for name, part in named if len(part) >= self.min_rows}
         if not kept:
             raise DataError(
@@ -213,6 +212,17 @@ class Natural:
                 f" {max(map(len, parts))}): try a smaller min_rows."
             )
         return kept
+
+    def _owners(self, dataset: Dataset) -> tuple[Indices, tuple[str, ...]]:
+        if self.by is not None:
+            return _groups(dataset, self.by), dataset.group_names[self.by]
+        if dataset.owner is None:
+            raise DataError(
+                f"Data set {dataset.name!r} has no natural clients: try IID, Dirichlet or Shards,"
+                " or synthetic, heart_disease, adult, acs, shakespeare or spoken_digits, which have"
+                " them."
+            )
+        return dataset.owner, dataset.owners
 
 
 Partition = IID | Dirichlet | ByAttribute | Joint | QuantitySkew | Shards | Natural

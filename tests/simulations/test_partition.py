@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -176,6 +177,15 @@ def test_natural_clients_keep_their_names_and_order_and_small_ones_are_dropped()
         Natural(min_rows=401).split(dataset, rows, rng)
 
 
+def test_natural_clients_by_an_attribute_are_its_groups() -> None:
+    dataset = replace(made(), group_names={"sex": ("women", "men")})
+    rows, rng = np.arange(100, 400), np.random.default_rng(0)
+    parts = Natural(by="sex").split(dataset, rows, rng)
+    assert list(parts) == ["women", "men"]
+    for code, part in enumerate(parts.values()):
+        np.testing.assert_array_equal(part, rows[dataset.data.groups["sex"][rows] == code])
+
+
 def test_what_cannot_be_done_is_refused_with_something_to_try() -> None:
     dataset, rows, rng = made(), np.arange(40), np.random.default_rng(0)
     unlabelled = Dataset(
@@ -191,6 +201,7 @@ def test_what_cannot_be_done_is_refused_with_something_to_try() -> None:
         (ByAttribute(attribute="sexx", clients=2, alpha=1), dataset, "did you mean 'sex'"),
         (Joint(attribute="race", clients=2, alpha=1), dataset, "Known: age, sex"),
         (Natural(), unlabelled, "no natural clients"),
+        (Natural(by="sexx"), dataset, "did you mean 'sex'"),
         (Dirichlet(clients=2, alpha=1.0), unlabelled, "no label for each row"),
         (Shards(clients=2, shards_per_client=2), unlabelled, "no label for each row"),
     ]
