@@ -85,7 +85,8 @@ def client_fairness(
     schema: Schema, tables: Mapping[str, Tables], alone: Mapping[str, float]
 ) -> ClientFairness | None:
     """How the headline rate is spread over the clients that have rows; None if none has."""
-    rate, more_is_better = headline(["accuracy" if schema.classes else "rmse"])
+    told = {None: [], 0: ["rmse"]}.get(schema.classes, ["accuracy"])
+    rate, more_is_better = headline(told)
     values = {client: _rate_of(schema, own, rate) for client, own in tables.items()}
     values = {client: value for client, value in values.items() if not np.isnan(value)}
     if not values:

@@ -63,7 +63,7 @@ def criteria(schema: Schema) -> tuple[Criterion, ...]:
     >>> [each.name for each in criteria(Schema(classes=0))]
     ['bias_parity', 'error_parity', 'loss_parity']
     """
-    classes = schema.classes
+    classes = schema.classes or 0
     labels = [""] if classes == 2 else [f".{label}" for label in range(classes)]
     by_class = {
         name: tuple(tuple(f"{rate}{label}" for rate in rates) for label in labels)
@@ -72,6 +72,7 @@ def criteria(schema: Schema) -> tuple[Criterion, ...]:
     }
     absent = {"bias", "mae"} if classes else {"accuracy", "auc", "calibration_error"}
     absent |= {"auc"} if classes > 2 else set()
+    absent |= {"bias", "mae"} if schema.classes is None else set()
     of_model = {name: ((rate,),) for name, rate in OF_MODEL.items() if rate not in absent}
     metrics = {f"{name}_parity": ((name,),) for name in schema.metrics}
     return tuple(
