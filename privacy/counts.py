@@ -24,6 +24,8 @@ from .secret import Secret, digest_of
 
 FINEST: Final = 2.0**-16
 """The grid that tables are on already: nothing is rounded where the noise allows it."""
+MOST: Final = 2.0**40
+"""What no entry exceeds: more than that is no count, and not worth an overflow."""
 LARGEST: Final = 1 << 20
 """The largest deviation of the noise, in steps of the grid."""
 
@@ -45,11 +47,12 @@ class ClientCounts(Gaussian):
 
 @dataclass(frozen=True, kw_only=True)
 class RowCounts(Steady):
-    """Σ tables + noise, where one row changes all tables of a client by a norm of `sensitivity` at most.
+    """Σ tables + noise, where one row changes all tables of a client by a norm of `sensitivity` at most,
+    and no entry by more than 1.
 
-    `entries` is how many numbers the tables hold. The noise has a deviation of `noise_multiplier` times
-    the sensitivity, and is added by each client before it answers (`by` "clients"), or once to the sum
-    by the "coordinator", who then sees exact counts. Nothing bounds what a client as a whole adds.
+    The noise has a deviation of `noise_multiplier` times the sensitivity, and is added by each client
+    before it answers (`by` "clients"), or once to the sum by the "coordinator", who then sees exact
+    counts. Nothing bounds what a client as a whole adds.
 
     Guarantees:
       - What is released about one row of one client is at most `row_event`.
@@ -57,14 +60,16 @@ class RowCounts(Steady):
     """
 
     sensitivity: float
-    entries: int
     noise_multiplier: float
     by: Literal["clients", "coordinator"] = "clients"
 
     def __post_init__(self) -> None:
         check_multiplier(self.noise_multiplier)
-        if not 0 < self.sensitivity < math.inf:
-            raise ValueError(f"Expected a finite sensitivity, got {self.sensitivity}.")
+        if not 0 < self._wanted <= LARGEST / 2:
+            raise ValueError(
+                f"Expected noise of a deviation above 0 and of at most {LARGEST // 2:,}, got "
+                f"{self._wanted:g}."
+            )
 
     @property
     def row_event(self) -> events.Gaussian:
@@ -103,19 +108,21 @@ class RowCounts(Steady):
         return self._sigma * self._grid * math.sqrt(answers if self.by == "clients" else 1)
 
     @property
+    def _wanted(self) -> float:
+        return self.noise_multiplier * self.sensitivity
+
+    @property
     def _grid(self) -> float:
         """The finest power of two at which the noise is narrow enough to be drawn."""
-        wanted = self.noise_multiplier * self.sensitivity
-        return float(max(FINEST, 2.0 ** math.ceil(math.log2(2 * wanted / LARGEST))))
+        return float(max(FINEST, 2.0 ** math.ceil(math.log2(2 * self._wanted / LARGEST))))
 
     @property
     def _sigma(self) -> int:
-        """The deviation in steps: what rounding adds to the sensitivity is noised as well."""
-        rounding = 0.0 if self._grid == FINEST else self._grid * math.sqrt(self.entries)
-        return math.ceil(self.noise_multiplier * (self.sensitivity + rounding) / self._grid)
+        """The deviation in steps. Rounding turns a change of 1 at most into one of a step more."""
+        return math.ceil(self._wanted * (1 + self._grid) / self._grid)
 
     def _steps(self, array: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(np.rint(array / self._grid))
+        return np.rint(np.clip(np.asarray(array, np.float64), -MOST, MOST) / self._grid)
 
     def _drawn(self, array: NDArray[np.float64], noise: Noise) -> NDArray[np.int64]:
         return noise.discrete_gaussian(array.size, self._sigma).reshape(array.shape)

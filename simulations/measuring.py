@@ -75,7 +75,6 @@ def measuring_of(config: Config, schema: Schema) -> Measuring:
         schema=schema,
         noise=RowCounts(
             sensitivity=schema.sensitivity,
-            entries=sum(table.size for table in schema.zeros().values()),
             noise_multiplier=noise.multiplier,
             by=noise.by or "clients",
         ),
