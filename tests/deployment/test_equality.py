@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tacit.deployment.serve import Listening, serve
 from tacit.deployment.site import Site
 from tacit.deployment.study import prepare_study
 from tacit.simulations import simulate
+from tacit.simulations.conduct import Result
 from tacit.simulations.config import Config
 from tacit.simulations.run_folder import RunFolder
 from tacit.wire.dial import dial
@@ -40,6 +42,17 @@ STUDIES: dict[str, dict[str, Any]] = {
         "mechanism": {"kind": "local", "clip": 1.0, "epsilon": 8.0},
         "insecure_noise_seed": 7,
     },
+    "with noise on the counts of clients": {
+        "mechanism": {"kind": "gaussian", "clip": 1.0, "noise_multiplier": 0.5},
+        "evaluate": {"groups": ["label"], "noise": {"multiplier": 2.0, "clip": 9.0}},
+        "insecure_noise_seed": 7,
+    },
+    "with noise on the counts of rows": {
+        "dpsgd": {"noise_multiplier": 1.0},
+        "budget": {"epsilon": 50.0, "unit": "example", "ledger": "run"},
+        "evaluate": {"groups": ["label"], "noise": {"multiplier": 2.0}},
+        "insecure_noise_seed": 7,
+    },
 }
 
 
@@ -57,8 +70,8 @@ def study(**changes: Any) -> Config:  # noqa: ANN401 - a table of TOML
     )
 
 
-def deployed(config: Config, folder: Path) -> str:
-    """The digest that `config` ends with over mutual TLS, every site in a thread of its own."""
+def deployed(config: Config, folder: Path) -> Result:
+    """What `config` ends with over mutual TLS, every site in a thread of its own."""
     prepared = prepare_study(config)
     authority = make_authority(folder / "certs", *prepared.clients)
     lock = threading.Lock()
@@ -74,10 +87,18 @@ def deployed(config: Config, folder: Path) -> str:
             threading.Thread(target=agent.run, name=name, daemon=True).start()
 
     listening = Listening(address="127.0.0.1:0", certs=authority.folder_of("coordinator"))
-    return serve(prepared, RunFolder(folder / "run"), listening, listens=start).digest
+    return serve(prepared, RunFolder(folder / "run"), listening, listens=start)
+
+
+def counted(result: Result) -> list[str]:
+    """Everything that was counted, after every round."""
+    evaluations = [replace(found, seconds=0.0, ledger="") for _, found in result.history if found]
+    return [evaluation.to_json() for evaluation in evaluations]
 
 
 @pytest.mark.parametrize("kind", STUDIES)
 def test_a_run_over_grpc_ends_with_the_bits_of_its_simulation(kind: str, tmp_path: Path) -> None:
     config = study(**STUDIES[kind])
-    assert deployed(config, tmp_path) == simulate(config, folder=tmp_path / "simulated").digest
+    found, expected = deployed(config, tmp_path), simulate(config, folder=tmp_path / "simulated")
+    assert found.digest == expected.digest
+    assert counted(found) == counted(expected)

@@ -1,0 +1,95 @@
+"""The gate of an evaluation: tables that can be added later are kept, or added now under the noise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tacit.fairness.measuring import Counts, Measuring
+from tacit.fairness.tables import Attribute, Schema
+from tacit.privacy import Mean
+from tacit.privacy.clipping import norm
+from tacit.privacy.counts import ClientCounts, RowCounts
+from tacit.server import Admission
+from tacit.strategies import FedAvg
+from tacit.wire import Fold, Instruction, Purpose, Update
+from tacit.wire.fold import from_fixed
+
+SCHEMA = Schema(attributes=(Attribute(name="sex", groups=("f", "m")),), classes=2, bins=4)
+ASKED = Instruction(round=2, purpose=Purpose.EVALUATE, seed=0, parameters={"w": np.ones(3)})
+NOISES: dict[str, Counts] = {
+    "of clients": ClientCounts(clip=5.0, noise_multiplier=1.0),
+    "of rows": RowCounts(sensitivity=SCHEMA.sensitivity, noise_multiplier=1.0),
+}
+
+
+def answered(update: Update, noise: Counts | None = None) -> Fold:
+    admission = Admission(
+        strategy=FedAvg(), mechanism=Mean(), measuring=Measuring(schema=SCHEMA, noise=noise)
+    )
+    fold = Fold()
+    admission.open(ASKED, ["ann", "bob"])(fold, update)
+    return fold
+
+
+def honest() -> Update:
+    tables = {name: np.arange(table.size, dtype=float).reshape(table.shape)
+              for name, table in SCHEMA.zeros().items()}  # fmt: skip
+    return Update(
+        client="ann", round=2, examples=9, contribution=tables, statistics={"correct": 4.0}
+    )
+
+
+def test_in_the_clear_a_clients_tables_are_kept_with_its_receipt_and_nothing_is_added() -> None:
+    fold = answered(honest())
+    assert fold.sums == {}
+    for name, table in honest().contribution.items():
+        assert np.array_equal(fold.receipts[0].tables[name], table)
+
+
+@pytest.mark.parametrize("kind", NOISES)
+def test_under_noise_they_are_added_and_none_is_kept(kind: str) -> None:
+    fold = answered(replace(honest(), examples=0, statistics={}), NOISES[kind])
+    assert sorted(fold.sums) == [f"sum/{name}" for name in sorted(SCHEMA.zeros())]
+    assert fold.receipts[0].tables == {}
+
+
+def changed(entry: float) -> NDArray[np.float64]:
+    table = np.array(honest().contribution["sex/loss"])
+    table[0, 1] = entry
+    return table
+
+
+def noise_unit(noise: Counts) -> float:
+    """The norm to which a client's part of the sum is clipped, in the steps of its grid."""
+    assert isinstance(noise, ClientCounts)
+    grid, unit = noise._grid()
+    return noise.clip / grid * unit * (1 + 1e-9)
+
+
+HOSTILE = {
+    "NaN": ("sex/loss", changed(np.nan)),
+    "infinity": ("sex/loss", changed(np.inf)),
+    "more than anyone can count": ("sex/loss", changed(-1e300)),
+    "another shape": ("sex/loss", np.zeros((3, 3))),
+    "another type": ("sex/loss", np.zeros((2, 3), np.float32)),
+    "a table too many": ("sex/secret", np.zeros(2)),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("noise", [None, *NOISES.values()], ids=repr)
+def test_tables_that_spoil_a_sum_leave_a_reason_and_nothing_else(
+    kind: str, noise: Counts | None
+) -> None:
+    name, table = HOSTILE[kind]
+    update = replace(honest(), contribution={**honest().contribution, name: table})
+    fold = answered(update, noise)
+    if noise is NOISES["of clients"] and np.isfinite(table).all() and fold.receipts:
+        assert norm({k: from_fixed(a) for k, a in fold.sums.items()}) <= noise_unit(noise)
+        return
+    assert fold.receipts == []
+    assert len(fold.refusals) == 1
+    assert not any(array.any() for array in fold.sums.values())
