@@ -22,6 +22,8 @@ from ..privacy.accountants import happened_under
 from ..privacy.budget import Adjacency, Budget, Unit
 from ..server.sampler import Cyclic, Everyone, FixedSize, Poisson, Sampler
 from ..strategies import (
+    AFL,
+    TERM,
     FedAdagrad,
     FedAdam,
     FedAvg,
@@ -29,6 +31,7 @@ from ..strategies import (
     FedNova,
     FedProx,
     FedYogi,
+    PropFair,
     QFedAvg,
     Scaffold,
     Strategy,
@@ -71,6 +74,9 @@ STRATEGIES = {
     "fednova": FedNova,
     "scaffold": Scaffold,
     "qfedavg": QFedAvg,
+    "afl": AFL,
+    "term": TERM,
+    "propfair": PropFair,
 }
 MECHANISMS = {
     "mean": Mean,

@@ -1,14 +1,19 @@
 """Federated algorithms, one paper per file: a state, a server half and a client half, all pure."""
 
+from .afl import AFL
 from .fedavg import FedAvg, FedAvgM
 from .fednova import FedNova
 from .fedopt import FedAdagrad, FedAdam, FedYogi
 from .fedprox import FedProx
+from .propfair import PropFair
 from .qfedavg import QFedAvg
 from .scaffold import Scaffold
 from .strategy import Correction, Fitted, Local, Received, Released, ServerState, Strategy
+from .term import TERM
 
 __all__ = [
+    "AFL",
+    "TERM",
     "Correction",
     "FedAdagrad",
     "FedAdam",
@@ -19,6 +24,7 @@ __all__ = [
     "FedYogi",
     "Fitted",
     "Local",
+    "PropFair",
     "QFedAvg",
     "Received",
     "Released",

@@ -72,10 +72,8 @@ class QFedAvg(Delta):
         return {**named("delta", each(lambda d: power * d, fitted.delta)), **numbers}, {}
 
     def step(self, state: ServerState, released: Released) -> ServerState:
-        """x ← x + Σ pₖFₖ^q Δₖ / Σ pₖhₖ; after noise that left nothing of a sum, x stays."""
+        """x ← x + Σ pₖFₖ^q Δₖ / Σ pₖhₖ."""
         power, h = float(released.mean["power"]), float(released.mean["h"])
-        if not (power > 0 and h > 0):
-            return state.unmoved()
         unit = state.memory["unit"]["loss"]
         if self.q:
             unit = np.clip(unit * weight(math.log(power) / self.q), LEAST, 1 / LEAST)

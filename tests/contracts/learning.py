@@ -94,8 +94,10 @@ def clients(
             secret=Secret.fresh(),
             memory=Memory(folder),
             rounds=rounds,
+            position=position,
+            clients=len(data),
         )
-        for name, rows in data.items()
+        for position, (name, rows) in enumerate(data.items())
     }
 
 

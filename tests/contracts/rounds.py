@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from contracts.learning import in_memory
+from contracts.learning import in_memory, linear_task
 from tacit.client import Data, Task, Training
 from tacit.privacy import Mean, Mechanism, Sampling, Secret
 from tacit.strategies import Released, ServerState, Strategy
@@ -64,3 +64,24 @@ def parabola(curvature: float, minimum: float, rows: int = 1) -> Data:
     """Rows whose mean loss is curvature/2 (w - minimum)², whatever batch is drawn from them."""
     slope = np.sqrt(curvature)
     return Data(features=np.full((rows, 1), slope), targets=np.full(rows, slope * minimum))
+
+
+def settled(
+    strategy: Strategy,
+    folder: Path,
+    *,
+    rounds: int = 25,
+    rate: float = 0.9,
+    mechanism: Mechanism | None = None,
+) -> float:
+    """Where a client with three rows that wants -1, and one with one row that wants 1, leave w."""
+    states = rounds_of(
+        strategy,
+        data={"many": parabola(1.0, -1.0, rows=3), "lone": parabola(1.0, 1.0)},
+        task=linear_task(1),
+        training=Training(learning_rate=rate, steps=1),
+        initial={"weight": np.full((1, 1), -0.9)},
+        folder=folder,
+        mechanism=mechanism or Mean(weighting="examples"),
+    )
+    return float(after(rounds, states).parameters["weight"][0, 0])

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from contracts.strategy import check_strategy
 from tacit.strategies import (
+    AFL,
+    TERM,
     FedAdagrad,
     FedAdam,
     FedAvg,
@@ -16,6 +18,7 @@ from tacit.strategies import (
     FedNova,
     FedProx,
     FedYogi,
+    PropFair,
     QFedAvg,
     Scaffold,
     Strategy,
@@ -38,6 +41,10 @@ STRATEGIES: list[Strategy] = [
     QFedAvg(q=0.0),
     QFedAvg(q=1.0),
     QFedAvg(q=3.0),
+    AFL(clients=2),
+    TERM(),
+    TERM(learning_rate=0.5, t=20.0),
+    PropFair(),
 ]
 
 
@@ -52,6 +59,10 @@ POSITIVE: list[tuple[type[Any], str]] = [
         for kind in {type(strategy) for strategy in STRATEGIES if "learning_rate" in vars(strategy)}
     ),
     *((kind, "tau") for kind in (FedAdam, FedYogi, FedAdagrad)),
+    (AFL, "mixing_rate"),
+    (TERM, "t"),
+    (PropFair, "baseline"),
+    (PropFair, "margin"),
 ]
 FRACTIONS: list[tuple[type[Any], str]] = [
     (FedAvgM, "momentum"),

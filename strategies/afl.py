@@ -1,0 +1,90 @@
+"""AFL: the model that is best for the worst mixture of the clients.
+
+Mohri et al., Agnostic Federated Learning, ICML 2019 (arXiv 1902.00146), algorithm 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..wire.lazy import each
+from ..wire.messages import Arrays, named, part
+from .checks import positive
+from .strategy import Delta, Fitted, Local, Released, ServerState
+
+
+@dataclass(frozen=True, kw_only=True)
+class AFL(Delta):
+    """x ← x + η Σ λₖΔₖ,  λ ← Π(λ + γ F), where Π projects onto the simplex and F are the clients' losses.
+
+    Fₖ is the mean loss of the received model over client k's train rows; λ starts uniform. With one local
+    step a round this is the paper's algorithm. Its output is the mean of all x, for which the proof is;
+    here it is the last x.
+
+    The server learns the loss of every single client, each in its own place of a vector, so nothing but
+    a plain mean goes with it. A client that does not answer counts as one of loss 0.
+    """
+
+    asks: ClassVar[bool] = True
+    learning_rate: float = 1.0
+    mixing_rate: float = 0.1
+    clients: int | None = None
+
+    def __post_init__(self) -> None:
+        positive(learning_rate=self.learning_rate, mixing_rate=self.mixing_rate)
+
+    def init(self, parameters: Arrays) -> ServerState:
+        """λ is uniform. Raises ValueError if the number of clients is still open."""
+        if self.clients is None:
+            raise ValueError("Expected the number of clients, got None: a run fills it in.")
+        mixture = np.full(self.clients, 1 / self.clients)
+        return ServerState(round=0, parameters=parameters, memory={"mixture": {"lambda": mixture}})
+
+    def extras(self, state: ServerState) -> Arrays:
+        """λ."""
+        return state.memory["mixture"]
+
+    def contribute(
+        self, fitted: Fitted, extras: Arrays, memory: Arrays
+    ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+        """λₖΔₖ, and in the client's own place its loss and a 1; nothing to remember."""
+        assert fitted.received is not None, "it asks"
+        mixture, own = extras["lambda"], fitted.local.position
+        share, place = float(mixture[own]), _place(fitted.local, len(mixture))
+        losses = place * fitted.received.losses.mean()
+        delta = each(lambda d: share * d, fitted.delta)
+        return {**named("delta", delta), "losses": losses, "present": place}, {}
+
+    def step(self, state: ServerState, released: Released) -> ServerState:
+        """x ← x + η Σ λₖΔₖ,  λ ← Π(λ + γ F)."""
+        came = 1 / float(released.mean["present"].max())  # a mean of ones, each in its own place
+        step = each(lambda d: self.learning_rate * came * d, part("delta", released.mean))
+        losses = came * released.mean["losses"]
+        mixture = on_simplex(state.memory["mixture"]["lambda"] + self.mixing_rate * losses)
+        return state.moved(step, mixture={"lambda": mixture})
+
+
+def on_simplex(point: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The nearest point whose coordinates are at least 0 and add up to 1.
+
+    Duchi et al., Efficient Projections onto the ℓ1-Ball, ICML 2008, figure 1.
+
+    >>> on_simplex(np.array([0.5, 0.7, -3.0]))
+    array([0.4, 0.6, 0. ])
+    """
+    shifted = point - point.max()  # moves no projection, and keeps its digits
+    falling = np.sort(shifted)[::-1]
+    excess = (np.cumsum(falling) - 1) / np.arange(1, len(point) + 1)
+    nearest: NDArray[np.float64] = np.maximum(shifted - excess[falling > excess][-1], 0.0)
+    return nearest
+
+
+def _place(local: Local, clients: int) -> NDArray[np.float64]:
+    """1 in the client's place, else 0."""
+    place = np.zeros(clients)
+    place[local.position] = 1.0
+    return place
