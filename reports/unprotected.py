@@ -64,6 +64,8 @@ def _unprotected(config: Config, shape: Sequence[int] | None) -> Iterator[str]:
     yield "how many training rows each client has (`examples`)"
     if config.dpsgd is None:
         yield "each client's mean training loss, in every round in which it takes part"
+    if config.mechanism_kind == "mean" and (told := config.strategy.composes.reveals) != "nothing":
+        yield f"what the strategy needs of clients in every round: {told}"
     yield from _counts(config)
     yield "who takes part, who is refused and who does not answer, as the coordinator sees it"
     yield "how many take part and are refused in each round, which the report prints"

@@ -17,10 +17,10 @@ from ..client.measure import Measure
 from ..client.task import Classification, Regression, Task
 from ..client.trainer import choose_device, floating, initial_parameters
 from ..server.coordinator import POOLED
-from ..strategies import QFedAvg, Scaffold
 from ..wire.arrays import encode
 from ..wire.errors import CodecError
 from ..wire.messages import Arrays
+from .compatibility import check_strategy
 from .config import Config, ConfigError
 from .dataset import DataError, Dataset
 from .datasets import load
@@ -84,7 +84,7 @@ def prepare(config: Config, task: Task | None = None, dataset: Dataset | None = 
     """
     population = make_population(config, dataset)
     config = sized(config, population)
-    _check_optimizer(config)
+    check_strategy(config)
     task = task or make_task(config, population)
     _try_machine(config)
     population, attributes = grouped(population, config)
@@ -101,21 +101,6 @@ def prepare(config: Config, task: Task | None = None, dataset: Dataset | None = 
     config = affordable_config(config, sampling)
     check_private_training(config, task, population.clients, rows)
     return Setup(config=config, population=population, task=task, measure=measure, initial=initial)
-
-
-def _check_optimizer(config: Config) -> None:
-    """Raises `ConfigError` where a strategy reads more from a step than the optimizer's steps say."""
-    strategy, train = config.strategy, config.train
-    if isinstance(strategy, Scaffold) and train.optimizer != "sgd":
-        raise ConfigError(
-            f"strategy: SCAFFOLD's control variates are gradients only after SGD steps, not after "
-            f'{train.optimizer}; set train.optimizer = "sgd".'
-        )
-    if isinstance(strategy, QFedAvg) and (train.optimizer, train.momentum) != ("sgd", 0.0):
-        raise ConfigError(
-            "strategy: q-FedAvg takes 1/η for the steepness of the loss, which holds for SGD steps; set "
-            'train.optimizer = "sgd" and train.momentum = 0.'
-        )
 
 
 def make_population(config: Config, dataset: Dataset | None = None) -> Population:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..wire.lazy import each
 from ..wire.messages import Arrays, named, part
 from .checks import positive
+from .compatibility import UNCOVERED, Composes, No
 from .strategy import Delta, Fitted, Local, Released, ServerState
 
 
@@ -29,6 +30,14 @@ class AFL(Delta):
     a plain mean goes with it. A client that does not answer counts as one of loss 0.
     """
 
+    composes: ClassVar[Composes] = Composes(
+        client_dp=No("the server needs every client's loss, of which noise would leave nothing"),
+        row_dp=UNCOVERED,
+        secure_aggregation=No("the server needs every client's loss, not their sum"),
+        sampling=No("the mixture moves by the losses of all clients"),
+        weighting=No("clients are weighted by the mixture alone"),
+        reveals="the loss of every single client",
+    )
     asks: ClassVar[bool] = True
     learning_rate: float = 1.0
     mixing_rate: float = 0.1

@@ -8,10 +8,12 @@ Federated Visual Classification, 2019 (arXiv 1909.06335).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ..wire.lazy import each
 from ..wire.messages import Arrays
 from .checks import between, positive
+from .compatibility import WITH_ANY, Composes
 from .strategy import Delta, Released, ServerState, zeros
 
 
@@ -27,6 +29,7 @@ class FedAvg(Delta):
     array([2.])
     """
 
+    composes: ClassVar[Composes] = WITH_ANY
     learning_rate: float = 1.0
 
     def __post_init__(self) -> None:
@@ -45,6 +48,7 @@ class FedAvg(Delta):
 class FedAvgM(Delta):
     """v ← β v + Δ,  x ← x + η v."""
 
+    composes: ClassVar[Composes] = WITH_ANY
     learning_rate: float = 1.0
     momentum: float = 0.9
 

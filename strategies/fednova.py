@@ -6,8 +6,8 @@ NeurIPS 2020 (arXiv 2007.07481), equations 6 to 9.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..wire.lazy import each
 from ..wire.messages import Arrays, named, part
 from .checks import positive
+from .compatibility import WITH_ANY, Composes, Yes
 from .strategy import Delta, Fitted, Released, ServerState
 
 NORM_UNIT = 2.0**-16
@@ -30,6 +31,11 @@ class FedNova(Delta):
     other than SGD the paper gives no aᵢ, and the number of steps is used.
     """
 
+    composes: ClassVar[Composes] = replace(
+        WITH_ANY,
+        client_dp=Yes("step counts are clipped and noised too: give all clients the same number"),
+        reveals="the mean number of local steps",
+    )
     learning_rate: float = 1.0
 
     def __post_init__(self) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from ..wire.lazy import each
 from ..wire.messages import Arrays
 from .checks import between, positive
+from .compatibility import WITH_ANY, Composes
 from .strategy import Delta, Floats, Released, ServerState, zeros
 
 
@@ -22,6 +24,7 @@ from .strategy import Delta, Floats, Released, ServerState, zeros
 class _Adaptive(Delta, ABC):
     """m ← β₁ m + (1-β₁) Δ,  v ← second(v, Δ²),  x ← x + η m / (√v + τ)."""
 
+    composes: ClassVar[Composes] = WITH_ANY
     learning_rate: float = 0.1
     beta1: float = 0.9
     tau: float = 1e-3

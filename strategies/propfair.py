@@ -5,11 +5,12 @@ Zhang et al., Proportional Fairness in Federated Learning, TMLR 2023 (arXiv 2202
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 from ..wire.messages import Arrays
 from .checks import positive
+from .compatibility import WITH_ANY, Composes, Yes
 from .fedavg import FedAvg
 from .strategy import Correction, Local
 
@@ -24,6 +25,9 @@ class PropFair(FedAvg):
     DP-SGD, ℓ is the loss of a row.
     """
 
+    composes: ClassVar[Composes] = replace(
+        WITH_ANY, row_dp=Yes("of the loss of each row, in place of a batch's")
+    )
     baseline: float = 2.0
     margin: float = 0.2
 

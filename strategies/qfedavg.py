@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..wire.lazy import each
 from ..wire.messages import Arrays, named, part
 from .checks import not_negative
+from .compatibility import LIFTED, UNCOVERED, Composes, No, Yes
 from .strategy import Delta, Fitted, Released, ServerState
 from .tilt import weight
 
@@ -43,6 +44,15 @@ class QFedAvg(Delta):
     {'delta/w': 2.0, 'power': 2.0, 'h': 4.0}
     """
 
+    composes: ClassVar[Composes] = Composes(
+        client_dp=LIFTED,
+        row_dp=UNCOVERED,
+        secure_aggregation=Yes(),
+        sampling=Yes(),
+        optimizers=No("L = 1/η holds for steps of plain SGD"),
+        momentum=No("L = 1/η holds for steps of plain SGD"),
+        reveals="means of clients' losses to the power q",
+    )
     asks: ClassVar[bool] = True
     q: float = 1.0
 

@@ -6,7 +6,7 @@ Karimireddy et al., SCAFFOLD: Stochastic Controlled Averaging for Federated Lear
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..wire.lazy import each
 from ..wire.messages import Arrays, named, part
 from .checks import positive
+from .compatibility import WITH_ANY, Composes, No, Yes
 from .fednova import accumulated
 from .strategy import Correction, Fitted, Local, Released, ServerState, zeros
 
@@ -26,6 +27,11 @@ class Scaffold:
     ‖aᵢ‖₁ of FedNova.
     """
 
+    composes: ClassVar[Composes] = replace(
+        WITH_ANY,
+        client_dp=Yes("a client's change and its control variate share one clip"),
+        optimizers=No("control variates are gradients only after SGD steps"),
+    )
     asks: ClassVar[bool] = False
     learning_rate: float = 1.0
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..wire.arrays import layout
 from ..wire.lazy import each
 from ..wire.messages import Arrays
+from .compatibility import Composes
 
 Floats = Mapping[str, NDArray[np.float64]]
 
@@ -116,9 +117,10 @@ class Strategy(Protocol):
     The server half is `init`, `extras` and `step`. The client half is `correct` and `contribute`:
     whatever it contributes may be summed over clients. `memory` is the client's own, from its last
     round, and empty in its first. A strategy that `asks` is told what the received model does on the
-    client's rows, which takes a pass over them.
+    client's rows, which takes a pass over them. `composes` says what else it goes with.
     """
 
+    composes: ClassVar[Composes]
     asks: ClassVar[bool]
 
     def init(self, parameters: Arrays) -> ServerState:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..wire.lazy import each
 from ..wire.messages import Arrays, named, part
 from .checks import positive
+from .compatibility import LIFTED, UNCOVERED, Composes, Yes
 from .strategy import Delta, Fitted, Released, ServerState
 from .tilt import weight
 
@@ -32,6 +33,13 @@ class TERM(Delta):
     round, this weighs clients alike.
     """
 
+    composes: ClassVar[Composes] = Composes(
+        client_dp=LIFTED,
+        row_dp=UNCOVERED,
+        secure_aggregation=Yes(),
+        sampling=Yes(),
+        reveals="the mean and the tilted mean of clients' losses",
+    )
     asks: ClassVar[bool] = True
     learning_rate: float = 1.0
     t: float = 1.0

@@ -1,0 +1,66 @@
+"""The matrix of docs/fairness.md holds: what a strategy does not go with is refused, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tacit.cli.findings import inspect
+from tacit.reports.unprotected import unprotected
+from tacit.simulations import ConfigError, make_config
+from tacit.simulations.compatibility import RULES, Rule, check_strategy
+from tacit.simulations.config import STRATEGIES, Config
+from tacit.simulations.setup import prepare
+from tacit.strategies.compatibility import No
+
+QUIET: dict[str, Any] = {
+    "rounds": 2,
+    "data": {"name": "wine"},
+    "partition": {"kind": "iid", "clients": 3},
+    "mechanism": {"kind": "mean", "weighting": "uniform"},
+    "run": {"workers": 0},
+}
+"""What every strategy goes with."""
+CHANGES: dict[str, dict[str, Any]] = {
+    "client_dp": {"mechanism": {"kind": "gaussian", "clip": 1.0, "noise_multiplier": 1.0}},
+    "row_dp": {"dpsgd": {"noise_multiplier": 1.0}},
+    "sampling": {"sampler": {"kind": "poisson", "rate": 0.5}},
+    "weighting": {"mechanism": {"kind": "mean"}},
+    "optimizers": {"train": {"optimizer": "adam"}},
+    "momentum": {"train": {"momentum": 0.9}},
+}
+
+
+def config(kind: str, **changes: object) -> Config:
+    return make_config({**QUIET, "strategy": {"kind": kind}, **changes})
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+@pytest.mark.parametrize("kind", STRATEGIES)
+def test_what_a_strategy_does_not_go_with_is_refused(kind: str, rule: Rule) -> None:
+    strategy: Any = STRATEGIES[kind]
+    answer = vars(strategy.composes)[rule.name]
+    check_strategy(config(kind))
+    changed = config(kind, **CHANGES[rule.name])
+    assert rule.holds(changed)
+    if not isinstance(answer, No):
+        check_strategy(changed)
+        return
+    with pytest.raises(ConfigError) as refused:
+        check_strategy(changed)
+    assert kind in str(refused.value)
+    assert answer.why in str(refused.value)
+
+
+def test_every_reason_is_said_at_once_by_check_and_before_a_run(tmp_path: Path) -> None:
+    both = config("qfedavg", **CHANGES["row_dp"], **CHANGES["momentum"])
+    found = inspect(both, tmp_path / "run").problems
+    assert [text.partition(":")[0] for text in found] == ["strategy", "strategy"]
+    with pytest.raises(ConfigError, match=r"(?s)\[dpsgd\].*momentum = 0"):
+        prepare(both)
+
+
+def test_what_a_strategy_reveals_is_on_the_list_of_what_is_not_protected() -> None:
+    assert "the loss of every single client" in " ".join(unprotected(config("afl")))
+    assert not any("strategy needs" in text for text in unprotected(config("fedavg")))
