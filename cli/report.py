@@ -36,7 +36,7 @@ def report(
     certs: OperatorCerts = OPERATOR,
     insecure: Insecure = None,
 ) -> None:
-    """Write report.md and privacy.md about a run, finished or not, with their figures and JSON."""
+    """Write report.html about a run, finished or not, and the same as Markdown, figures and JSON."""
     with failing_as(form):
         if not run.exists() and re.fullmatch(r"[^/\\]+:\d+", str(run)):
             _fetch(str(run), form, out or REPORT, certs, insecure)
@@ -79,5 +79,3 @@ def _report(folder: Path, form: Format, out: Path | None) -> None:
         console.say(f"privacy: {written.headline}")
         for path in written.files:
             console.say(f"wrote {path}")
-    if written.missing:
-        console.caution(written.missing)

@@ -1,39 +1,46 @@
-"""ε over the rounds of a run as SVG: the same numbers give the same bytes."""
+"""ε over the rounds of a run, and what each kind of release adds to it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import pairwise
 
-from ..privacy.accountants import rdp_epsilon
+from ..privacy.accountants import Counts, rdp_epsilon
 from ..privacy.budget import Budget, Unit
 from ..privacy.event import Event, Unaccountable, from_json
 from ..privacy.ledger import Entry
 from .charges import Charges
-from .curve import BLUE, GAP, GREY, ORANGE, Line, spread_out
 from .guarantee import is_noised, number
+from .ledgers import together
+from .lines import Line, labels, path
 from .numbers import quick, stated
-from .svg import svg
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from .plot import SHOWN, Figure, Frame, area, thinned
 
 POINTS = 10
 """At how many rounds PLD is asked, which takes long, most of them early, where ε grows fastest."""
+AREA = 60
+"""At how many rounds the areas of the figure are computed."""
+OTHERS = "other runs"
+KINDS = {"model": "models", "statistics": "statistics"}
+"""What each release of a run is called; another one is called what the ledger calls it."""
+COLOURS = ("purple", "green", "gold", "grey")
+Step = tuple[int, dict[str, Counts]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spending:
     """ε of `unit` before the first round of a run and after each of them, as far as it was charged.
 
-    `rdp` has (round, ε) of the filter that decides when to stop, `pld` of what is stated.
+    `rdp` has (round, ε) of the filter that decides when to stop, `pld` of what is stated. `parts` has,
+    for each kind of release, (round, ε by RDP) of it and of all kinds before it.
     """
 
     unit: Unit
     rdp: Sequence[tuple[int, float]]
     pld: Sequence[tuple[int, float]]
+    parts: Mapping[str, Sequence[tuple[int, float]]]
     budget: Budget
 
 
@@ -49,32 +56,86 @@ def spending(found: Charges) -> Spending | None:
     return _spending(Unit.EXAMPLE, entries, found)
 
 
-def draw_epsilon(spent: Spending) -> str:
-    """The figure. Raises ImportError without matplotlib."""
-    return svg(lambda axes: _paint(axes, spent), 3.6, (0.08, 0.15, 0.66, 0.79))
+def epsilon_plot(spent: Spending) -> Figure:
+    """The figure: an area for each kind of release, the two accountants, and the budget as a level."""
+    drawn = lines(spent)
+    frame = Frame(
+        left=38,
+        top=34,
+        width=284,
+        height=190,
+        x=(0, spent.rdp[-1][0]),
+        y=(0.0, 1.06 * max(max(line.y) for line in drawn)),
+    )
+    whose = f"ε of a {_whose(spent.unit)} at δ = {spent.budget.delta:.3g}"
+    areas = list(_areas(frame, spent))
+    ends = [(frame.down(each.y[-1]), each.label, each.style) for each in drawn]
+    body = [
+        frame.values_beside(whose),
+        *(shape for shape, _, _, _ in areas),
+        frame.rounds_below(),
+        *(path(frame, each) for each in drawn),
+        labels(frame, [*ends, *((middle, name, colour) for _, middle, name, colour in areas)]),
+    ]
+    return Figure(
+        name="epsilon",
+        title=f"{whose} by round, stacked by release",
+        description=_description(spent),
+        height=frame.bottom + 40,
+        body="\n".join(body),
+        head=("round", *(f"{name} adds" for name in spent.parts), "filter (RDP)", "stated (PLD)"),
+        rows=thinned(_rows(spent), SHOWN),
+    )
 
 
 def lines(spent: Spending) -> list[Line]:
-    """What is drawn: both accountants, and the budget as a level."""
+    """What is drawn as lines: both accountants, and the budget as a level."""
     found = [
-        _line("stated (PLD)", spent.pld, BLUE, 2.4, "-"),
-        _line("filter (RDP)", spent.rdp, ORANGE, 1.4, (0, (5, 2))),
+        _line("filter (RDP)", spent.rdp, "orange dashed"),
+        _line("stated (PLD)", spent.pld, "blue bold"),
     ]
     if spent.budget.finite:
-        level = (spent.budget.epsilon,)
-        found.append(Line(name="budget", x=(), y=level, colour=GREY, dashes=(0, (2, 2)), width=1.4))
+        level, label = (spent.budget.epsilon,), f"budget {spent.budget.epsilon:g}"
+        found.append(Line(name="budget", label=label, x=(), y=level, style="grey dotted"))
     return found
 
 
-def _line(
-    name: str,
-    pairs: Sequence[tuple[int, float]],
-    colour: str,
-    width: float,
-    dashes: str | tuple[int, tuple[int, ...]],
-) -> Line:
+def _line(name: str, pairs: Sequence[tuple[int, float]], style: str) -> Line:
     x, y = zip(*pairs, strict=True)
-    return Line(name=name, x=x, y=y, colour=colour, dashes=dashes, width=width)
+    return Line(name=name, label=f"{name} {number(y[-1])}", x=x, y=y, style=style)
+
+
+def _areas(frame: Frame, spent: Spending) -> Iterator[tuple[str, float, str, str]]:
+    """For each kind of release its area, the middle of its end, its name and its colour."""
+    floor = [(round, 0.0) for round, _ in next(iter(spent.parts.values()))]
+    for (name, top), colour in zip(spent.parts.items(), COLOURS, strict=False):
+        if all(high == low for (_, high), (_, low) in zip(top, floor, strict=True)):
+            continue
+        points = [(frame.across(x), frame.down(y)) for x, y in [*top, *reversed(floor)]]
+        middle = frame.down((top[-1][1] + floor[-1][1]) / 2)
+        yield area(points, f"area {colour}"), middle, name, colour
+        floor = list(top)
+
+
+def _description(spent: Spending) -> str:
+    reached = f"ε is {number(spent.pld[-1][1])} after round {spent.pld[-1][0]}"
+    limit = f" of a budget of {spent.budget.epsilon:g}" if spent.budget.finite else ""
+    before = f"; before the first round it was {number(spent.pld[0][1])}" if spent.pld[0][1] else ""
+    return (
+        f"{reached}{limit}{before}. ε does not add up over releases: each area is what its releases add, "
+        "by the filter's count, to those below it."
+    )
+
+
+def _rows(spent: Spending) -> list[list[str]]:
+    rdp, pld = dict(spent.rdp), dict(spent.pld)
+    rows = []
+    for index, (round, _) in enumerate(next(iter(spent.parts.values()))):
+        tops = [0.0, *(top[index][1] for top in spent.parts.values())]
+        added = (number(max(high - low, 0.0)) for low, high in pairwise(tops))
+        stated = number(pld[round]) if round in pld else "–"
+        rows.append([str(round), *added, number(rdp[round]), stated])
+    return rows
 
 
 def _spending(unit: Unit, entries: Sequence[Entry], found: Charges) -> Spending | None:
@@ -85,64 +146,51 @@ def _spending(unit: Unit, entries: Sequence[Entry], found: Charges) -> Spending 
     squares = {math.ceil(last * (k / (POINTS - 1)) ** 2) for k in range(POINTS)}
     asked = [steps[index] for index in sorted(squares)]
     try:
-        rdp = [(n, rdp_epsilon(c, budget.delta, budget.adjacency)) for n, c in steps]
-        pld = [(n, quick(c, budget.delta, budget.adjacency).value or 0.0) for n, c in asked[:-1]]
-        pld.append((asked[-1][0], stated(asked[-1][1], budget.delta, budget.adjacency)))
+        rdp = [(n, _filtered(parts.values(), budget)) for n, parts in steps]
+        pld = [(n, _quick(parts, budget)) for n, parts in asked[:-1]]
+        counts = together(*asked[-1][1].values())
+        pld.append((asked[-1][0], stated(counts, budget.delta, budget.adjacency)))
+        stacked = _stacked(thinned(steps, AREA), budget)
     except Unaccountable:
         return None
     if not all(math.isfinite(epsilon) for _, epsilon in [*rdp, *pld]):
         return None
-    return Spending(unit=unit, rdp=rdp, pld=pld, budget=budget)
+    return Spending(unit=unit, rdp=rdp, pld=pld, parts=stacked, budget=budget)
 
 
-def _steps(entries: Sequence[Entry], run: str | None) -> list[tuple[int, dict[Event, int]]]:
-    """The events up to each round of `run`, and those before its first round as round 0."""
-    counts: dict[Event, int] = {}
-    steps: dict[int, dict[Event, int]] = {}
+def _filtered(parts: Iterable[Counts], budget: Budget) -> float:
+    return rdp_epsilon(together(*parts), budget.delta, budget.adjacency)
+
+
+def _quick(parts: Mapping[str, Counts], budget: Budget) -> float:
+    return quick(together(*parts.values()), budget.delta, budget.adjacency).value or 0.0
+
+
+def _stacked(steps: Sequence[Step], budget: Budget) -> dict[str, list[tuple[int, float]]]:
+    """ε of the first kind of release, of the first two and so on, at each of `steps`."""
+    kinds = list(steps[-1][1])
+    return {
+        kind: [
+            (n, _filtered([parts.get(k, {}) for k in kinds[: index + 1]], budget))
+            for n, parts in steps
+        ]
+        for index, kind in enumerate(kinds)
+    }
+
+
+def _steps(entries: Sequence[Entry], run: str | None) -> list[Step]:
+    """The events of each kind up to each round of `run`; those before its first round are round 0."""
+    counts: dict[str, dict[Event, int]] = {OTHERS: {}} if any(e.run != run for e in entries) else {}
+    steps: dict[int, dict[str, Counts]] = {}
     for entry in entries:
         if entry.run == run and not steps:
             steps[0] = dict(counts)
-        event = from_json(entry.event)
-        counts[event] = counts.get(event, 0) + entry.times
+        kind = KINDS.get(entry.release, entry.release) if entry.run == run else OTHERS
+        counts[kind] = together(counts.get(kind, {}), {from_json(entry.event): entry.times})
         if entry.run == run:
             steps[entry.round] = dict(counts)
     return list(steps.items())
 
 
-def _paint(axes: Axes, spent: Spending) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    end, drawn = spent.rdp[-1][0], lines(spent)
-    for line in drawn:
-        x, y = (line.x, line.y) if line.x else ((0, end), (line.y[0], line.y[0]))
-        marker = "o" if 0 < len(line.x) < 12 and line.dashes == "-" else ""
-        axes.plot(
-            x, y, color=line.colour, linestyle=line.dashes, linewidth=line.width,
-            marker=marker, markersize=4, solid_capstyle="round", clip_on=False, zorder=3,
-        )  # fmt: skip
-    axes.set_xlim(0, end)
-    axes.set_ylim(0, 1.06 * max(max(line.y) for line in drawn))
-    axes.set_xlabel("round")
-    axes.set_ylabel(f"ε of a {_whose(spent.unit)} at δ = {spent.budget.delta:.3g}")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(axis="y", color="#E6E6E6", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0)
-    _label(axes, drawn)
-
-
 def _whose(unit: Unit) -> str:
     return "client" if unit is Unit.CLIENT else "row"
-
-
-def _label(axes: Axes, drawn: Sequence[Line]) -> None:
-    """Names each line at its right end, with its last value, instead of a legend."""
-    _, high = axes.get_ylim()
-    for line, height in zip(
-        drawn, spread_out([line.y[-1] / high for line in drawn], GAP * 1.2), strict=True
-    ):
-        value = f"{line.y[-1]:g}" if line.name == "budget" else number(line.y[-1])
-        axes.text(
-            1.02, height, f"{line.name}  {value}", color=line.colour,
-            transform=axes.transAxes, va="center", fontsize=9.5,
-        )  # fmt: skip

@@ -88,9 +88,9 @@ def numbers(counts: Counts, delta: float, adjacency: Adjacency, rationale: str) 
             "PRV does not know these events, or its grid is full",
         ),
         "epsilon_at_further_delta": [row for row in profile if row["delta"] != delta][1:4],
-        "rho_zcdp": of(None if mu is None else mu * mu / 2, NOT_ONE_GAUSSIAN),
-        "mu_gdp": of(mu, NOT_ONE_GAUSSIAN),
-        "mu_gdp_fit_error": of(None if mu is None else 0.0, "no μ is stated, so nothing is fitted"),
+        "rho_zcdp": NOT_ONE_GAUSSIAN if mu is None else of(mu * mu / 2, ""),
+        "mu_gdp": NOT_ONE_GAUSSIAN if mu is None else of(mu, ""),
+        "mu_gdp_fit_error": NOT_ONE_GAUSSIAN if mu is None else 0.0,
         "rdp_curve": _curve(counts, adjacency),
         "privacy_profile": profile,
         "second_adjacency": {
@@ -103,7 +103,11 @@ def numbers(counts: Counts, delta: float, adjacency: Adjacency, rationale: str) 
     }
 
 
-NOT_ONE_GAUSSIAN = "the events together are not one Gaussian mechanism"
+NOT_ONE_GAUSSIAN = {
+    "value": None,
+    "reason": "the events together are not one Gaussian mechanism",
+    "status": "NOT APPLICABLE",
+}
 
 
 def of(value: float | None, reason: str) -> Any:  # noqa: ANN401 - JSON

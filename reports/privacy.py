@@ -16,7 +16,7 @@ from ..simulations.custody import lasting_ledger
 from .charges import Charges
 from .guarantee import INSECURE, Bound, is_noised
 from .numbers import posterior
-from .privacy_how import Table, absent, mechanism, sampling
+from .privacy_how import Table, absent, inapplicable, mechanism, sampling
 from .privacy_units import accounting, budget, by_unit, figures, if_seen
 from .records import Records
 from .summary import Summary
@@ -105,8 +105,8 @@ def _setting(records: Records) -> Table:
             "clients": "trusted to noise their own data, for their own sake"
             if rows or local
             else "not trusted: whatever they send is clipped where it is added",
-            "aggregation_parties": absent("there are none: the coordinator adds"),
-            "minimum_honest_fraction": absent("there is no secure aggregation"),
+            "aggregation_parties": inapplicable("there are none: the coordinator adds"),
+            "minimum_honest_fraction": inapplicable("there is no secure aggregation"),
         },
         "sees_unnoised_sum": "nobody" if local else "the coordinator",
         "adversary": "whoever sees the model of every round, and knows all data but one unit's",
@@ -124,8 +124,8 @@ def _data_accesses(records: Records, found: Charges) -> Table:
             "tuning": False,
             "evaluation": config.evaluate.noise is not None,
             "preprocessing": not pooled,
-            "feature_selection": absent("tacit selects none"),
-            "early_stopping": absent("a run stops after its rounds, or at its budget"),
+            "feature_selection": inapplicable("tacit selects none"),
+            "early_stopping": inapplicable("a run stops after its rounds, or at its budget"),
             "statistics": config.evaluate.noise is not None,
             "previous_runs": lasting_ledger(config) is not None,
         },
@@ -159,7 +159,7 @@ def _unit(records: Records, found: Charges) -> Table:
         "contribution_bounds": {
             "max_rounds_per_client": -(-config.rounds // separation),
             "min_separation": separation,
-            "max_examples_per_client": absent("a client's norm is bounded, not its rows")
+            "max_examples_per_client": inapplicable("a client's norm is bounded, not its rows")
             if not rows
             else max(rows),
         },
@@ -189,7 +189,7 @@ def _utility(records: Records, summary: Summary) -> Table:
         "rate": summary.rate,
         "with_privacy": (none if reached.rows is None else reached.rows)
         if noised
-        else absent("the run is not private"),
+        else inapplicable("the run is not private"),
         "without_privacy": without
         if pooled is None
         else {"what": "pooled training, without noise", "value": pooled.rows},
@@ -218,8 +218,8 @@ def _side_channels(records: Records) -> Table:
         "transport_security": "mutual TLS; without it (--insecure) a coordinator listens to its own "
         "machine alone"
         if records.is_deployment
-        else absent("a simulation on one machine"),
-        "attestation": absent("none"),
+        else inapplicable("a simulation on one machine"),
+        "attestation": inapplicable("none"),
         "retention": "the secret of the run and its sums are deleted when it ends, but what the disk has "
         "freed is not overwritten; a client that noises by itself keeps its own secret, which must "
         "stay with it",

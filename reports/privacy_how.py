@@ -27,6 +27,11 @@ def absent(reason: str) -> Table:
     return {"value": None, "reason": reason}
 
 
+def inapplicable(reason: str) -> Table:
+    """What there is none of in this run, and why."""
+    return {**absent(reason), "status": "NOT APPLICABLE"}
+
+
 def mechanism(found: Charges, unit: Unit) -> Table:
     """Section F."""
     return _of_the_sum(found) if unit is Unit.CLIENT else _of_gradients(found)
@@ -54,7 +59,7 @@ def _of_the_sum(found: Charges) -> Table:
     return {
         "name": "discrete Gaussian" if hardened else f"Gaussian ({config.mechanism_kind})",
         "clip": float(parameters["clip"]),
-        "clip_schedule": schedule or absent("the clip norm is the same in every round"),
+        "clip_schedule": schedule or inapplicable("the clip norm is the same in every round"),
         "parameters": parameters,
         "noise_multiplier": noise_multiplier(config),
         "noise_std_of_sum": of(std, VARIES),
@@ -73,16 +78,16 @@ def _of_the_sum(found: Charges) -> Table:
 def _of_gradients(found: Charges) -> Table:
     config, terms = found.config, found.config.dpsgd
     if terms is None:
-        return absent("there is no [dpsgd]")
+        return inapplicable("there is no [dpsgd]")
     given = terms.noise_multiplier
     z = sorted(given.values()) if isinstance(given, dict) else [given]
     denominators = [min(config.train.batch_size, rows) for rows in found.rows.values()]
     return {
         "name": "Gaussian (DP-SGD)",
         "clip": terms.clip,
-        "clip_schedule": absent("adapts within a fit, from noised counts")
+        "clip_schedule": inapplicable("adapts within a fit, from noised counts")
         if terms.clipping == "adaptive"
-        else absent("the clip norm is the same in every step"),
+        else inapplicable("the clip norm is the same in every step"),
         "parameters": config.model_dump(mode="json")["dpsgd"],
         "noise_multiplier": z[0] if len(set(z)) == 1 else {"least": z[0], "most": z[-1]},
         "noise_std_of_sum": z[0] * terms.clip if len(set(z)) == 1 else absent("differs by client"),
@@ -117,7 +122,9 @@ def _cohorts(found: Charges) -> Table:
         "population_verified": "by their names, when a run is resumed"
         if found.unseen
         else "by the digest of rows and owners, when a run is resumed",
-        "cohort_minimum": absent("there is none: a cohort may be empty, and releases noise then"),
+        "cohort_minimum": inapplicable(
+            "there is none: a cohort may be empty, and releases noise then"
+        ),
         "rounds": [
             {
                 "round": c.round,
@@ -146,7 +153,9 @@ def _batches(found: Charges) -> Table:
         "population_verified": "not here: each site charges for the rows that it holds"
         if found.unseen
         else "by the digest of rows and owners, when a run is resumed",
-        "cohort_minimum": absent("there is none: a batch may be empty, and releases noise then"),
+        "cohort_minimum": inapplicable(
+            "there is none: a batch may be empty, and releases noise then"
+        ),
         "rounds": absent("batch sizes are private; steps are in the events"),
     }
 

@@ -1,43 +1,77 @@
-"""The privacy-budget report as a page: the headline first, then what it rests on, then the rest."""
+"""What a report says about privacy: the headline first, then what it rests on, then the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .document import (
+    Block,
+    Bullets,
+    Fact,
+    Facts,
+    Grid,
+    Heading,
+    Paragraph,
+    Picture,
+    Section,
+    Status,
+    Strong,
+    inapplicable,
+    measured,
+    say,
+    unknown,
+)
 from .guarantee import number
-from .tables import table
+from .plot import Figure
 
 WIDE = 12
 """The most entries of a list that a page shows; the JSON file has them all."""
 SECTIONS = {
-    "setting": "Trust",
-    "data_accesses": "Data accesses",
-    "output": "What is released",
-    "unit": "Unit and contribution",
-    "verification": "Verification",
-    "utility": "Utility",
-    "side_channels": "Side channels",
-    "tuning": "Tuning",
-    "identity": "Identity",
+    "setting": ("Trust", Status.DECLARED),
+    "data_accesses": ("Data accesses", Status.DECLARED),
+    "output": ("What is released", Status.DECLARED),
+    "unit": ("Unit and contribution", Status.DECLARED),
+    "verification": ("Verification", Status.DECLARED),
+    "utility": ("Utility", Status.MEASURED),
+    "side_channels": ("Side channels", Status.DECLARED),
+    "tuning": ("Tuning", Status.DECLARED),
+    "identity": ("Identity", Status.MEASURED),
 }
-"""What is shown as it is, in this order, after the numbers."""
+"""What is shown as it is, in this order, after the numbers, and how it is known."""
+MEASURED = {"runs_in_ledger", "executed", "clip_schedule"}
+"""Fields of sections that are declared otherwise."""
 
 
-def render_privacy(report: Mapping[str, Any], figure: str | None) -> str:
-    """The page; `figure` is the name of the file with ε over rounds, if there is one."""
-    units = [unit["unit"] for unit in report["unit"]["units"]]
-    seen = [unit for unit in units if "assumptions" in report["accounting"][unit]]
-    sections = [
-        _head(report, figure),
-        *(_numbers(report, unit) for unit in seen),
-        *(_assumptions(report, unit) for unit in seen),
-        *(_unseen(report, unit) for unit in units if unit not in seen),
-        *(_how(report, unit) for unit in units),
-        _uncovered(report),
-        *(_plain(title, report[name]) for name, title in SECTIONS.items()),
+def privacy_sections(report: Mapping[str, Any], figure: Figure | None) -> list[Section]:
+    """What was spent and what it rests on; what no ε covers; then everything else that is known."""
+    return [
+        Section("Privacy", list(_privacy(report, figure))),
+        Section("What is not protected", list(_uncovered(report))),
     ]
-    return "\n\n".join("\n".join(section) for section in sections) + "\n"
+
+
+def not_held(report: Mapping[str, Any]) -> tuple[str, ...]:
+    """What an ε of the report rests on and what does not hold in this run."""
+    return tuple(
+        row["text"]
+        for unit in _units(report)
+        for row in report["accounting"][unit].get("assumptions", ())
+        if row["holds"] == "does not hold"
+    )
+
+
+def privacy_details(report: Mapping[str, Any]) -> Section:
+    """Everything else that there is to know."""
+    blocks = [
+        *(block for unit in _units(report) for block in _how(report, unit)),
+        *(
+            block
+            for name, (title, status) in SECTIONS.items()
+            for block in (Heading(title), Facts(tuple(_facts(report[name], status))))
+        ),
+    ]
+    return Section("Privacy in detail", blocks)
 
 
 def cell(value: Any) -> str:  # noqa: ANN401 - JSON
@@ -66,141 +100,165 @@ def cell(value: Any) -> str:  # noqa: ANN401 - JSON
             return "–"
 
 
-def _head(report: Mapping[str, Any], figure: str | None) -> Iterator[str]:
-    yield f"# Privacy of run {report['identity']['folder']}"
-    yield ""
-    yield f"**{report['headline']}**"
-    yield ""
-    yield report["statement"]["plain"]
+def fact(name: str, value: Any, status: Status) -> Fact:  # noqa: ANN401 - JSON
+    """A field of the report: known in this way, or not known, or about nothing that there is.
+
+    >>> fact("canary", {"value": None, "reason": "not run"}, Status.MEASURED).status
+    <Status.NOT_MEASURED: 'NOT MEASURED'>
+    """
+    match value:
+        case {"value": None, "reason": str(reason), "status": Status.NOT_APPLICABLE}:
+            return inapplicable(name, reason)
+        case {"value": None, "reason": str(reason)}:
+            return unknown(name, reason)
+        case _:
+            return Fact(name=name, value=cell(value), status=status)
+
+
+def _units(report: Mapping[str, Any]) -> list[str]:
+    return [unit["unit"] for unit in report["unit"]["units"]]
+
+
+def _privacy(report: Mapping[str, Any], figure: Figure | None) -> Iterator[Block]:
+    yield Paragraph((Strong(report["headline"]),), notice=True)
+    yield say(report["statement"]["plain"])
     if figure:
-        yield f"\n![ε by round]({figure})"
+        yield Picture(figure)
+    else:
+        yield Facts((_no_figure(report),))
+    for unit in _units(report):
+        if "assumptions" in report["accounting"][unit]:
+            yield from (*_numbers(report, unit), *_assumptions(report, unit))
+        else:
+            yield Heading(f"ε of a {_whose(unit)}")
+            yield Facts((fact("ε", report["numbers"][unit], Status.MEASURED),))
 
 
-def _numbers(report: Mapping[str, Any], unit: str) -> Iterator[str]:
-    found = report["numbers"][unit]
-    second, trade = found["second_adjacency"], found["trade_off"]
+def _no_figure(report: Mapping[str, Any]) -> Fact:
+    if _units(report):
+        return unknown("ε by round", "nothing was charged here that an accountant can count")
+    return inapplicable("ε by round", "no noise protects anybody, so there is no ε")
+
+
+def _numbers(report: Mapping[str, Any], unit: str) -> Iterator[Block]:
+    found, spent = report["numbers"][unit], report["budget"][unit]
     whom = "a client" if unit == "client" else "a row of the client that spent most"
-    yield f"## ε of {whom}"
-    yield ""
-    yield f"Neighbours: {_words(found['adjacency'])}."
-    yield f"δ = {found['delta']:.3g}: {found['delta_rationale']}."
-    yield ""
-    rows = [
-        ("ε, stated", _epsilon(found["epsilon"])),
-        ("by PLD", _epsilon(found["epsilon_pld"])),
-        ("by RDP, which decides when to stop", _epsilon(found["epsilon_rdp"])),
-        ("by PRV, at most", _epsilon(found["epsilon_prv_upper"])),
-        (f"if neighbours are {_words(second['adjacency'])}", _epsilon(second["epsilon"])),
-        ("if everybody knew the samples", _epsilon(found["epsilon_unamplified"])),
-        ("this run alone", _epsilon(found["this_run_alone"])),
-        ("ρ (zCDP)", cell(found["rho_zcdp"])),
-        ("μ (Gaussian DP)", cell(found["mu_gdp"])),
+    yield Heading(f"ε of {whom}")
+    yield say(
+        f"Neighbours: {_words(found['adjacency'])}. δ = {found['delta']:.3g}: {found['delta_rationale']}."
+    )
+    second, trade = found["second_adjacency"], found["trade_off"]
+    yield Facts(
         (
-            "most that a test detects at 1 % false alarms",
-            _percent(trade["max_tpr_at_fpr_1_percent"]),
-        ),
-        ("… at 0.1 %", _percent(trade["max_tpr_at_fpr_0.1_percent"])),
-        ("a belief of 50 % can become", _percent(trade["posterior_from_prior_50_percent"])),
-        *_over_clients(found["over_clients"]),
-    ]
-    yield from table(("number", "value"), rows)
-    yield ""
-    profile = [
-        (f"{row['delta']:.3g}", _epsilon(row["epsilon"])) for row in found["privacy_profile"]
-    ]
-    yield from table(("at δ", "ε"), profile)
-    yield ""
-    budget = report["budget"][unit]
-    yield from table(
-        ("budget", "value"), [(_words(name), cell(own)) for name, own in budget.items()]
+            _epsilon("ε, stated", found["epsilon"]),
+            _epsilon("by PLD", found["epsilon_pld"]),
+            _epsilon("by RDP, which decides when to stop", found["epsilon_rdp"]),
+            _epsilon("by PRV, at most", found["epsilon_prv_upper"]),
+            _epsilon(f"if neighbours are {_words(second['adjacency'])}", second["epsilon"]),
+            _epsilon("if everybody knew the samples", found["epsilon_unamplified"]),
+            _epsilon("this run alone", found["this_run_alone"]),
+            fact("ρ (zCDP)", found["rho_zcdp"], Status.MEASURED),
+            fact("μ (Gaussian DP)", found["mu_gdp"], Status.MEASURED),
+            _percent(
+                "most that a test detects at 1 % false alarms", trade["max_tpr_at_fpr_1_percent"]
+            ),
+            _percent("… at 0.1 %", trade["max_tpr_at_fpr_0.1_percent"]),
+            _percent("a belief of 50 % can become", trade["posterior_from_prior_50_percent"]),
+            *_over_clients(found["over_clients"]),
+        )
+    )
+    yield Grid(
+        caption="The privacy profile",
+        status=Status.MEASURED,
+        head=("at δ", "ε"),
+        rows=[(f"{row['delta']:.3g}", _shown(row["epsilon"])) for row in found["privacy_profile"]],
+    )
+    yield Heading(f"Budget of a {_whose(unit)}")
+    agreed = {"epsilon", "delta", "caps_per_client", "reset_policy"}
+    yield Facts(
+        tuple(
+            fact(_words(name), own, Status.DECLARED if name in agreed else Status.MEASURED)
+            for name, own in spent.items()
+        )
     )
 
 
-def _unseen(report: Mapping[str, Any], unit: str) -> Iterator[str]:
-    yield f"## ε of a {'client' if unit == 'client' else 'row'}"
-    yield ""
-    yield f"Not known here: {report['numbers'][unit]['reason']}."
-
-
-def _over_clients(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _over_clients(found: Mapping[str, Any]) -> Iterator[Fact]:
     """ε of the clients, where they differ."""
     if "clients" in found:
-        values = ", ".join(
-            f"{_epsilon(found[name])} {name}" for name in ("least", "median", "most")
-        )
-        yield f"over {found['clients']} clients", values
+        names = ("least", "median", "most")
+        values = ", ".join(f"{_shown(found[name])} {name}" for name in names)
+        yield measured(f"over {found['clients']} clients", values)
 
 
-def _assumptions(report: Mapping[str, Any], unit: str) -> Iterator[str]:
+def _assumptions(report: Mapping[str, Any], unit: str) -> Iterator[Block]:
     rows = report["accounting"][unit]["assumptions"]
     held = sum(row["holds"] == "holds" for row in rows)
-    yield f"## What the ε of a {unit} rests on"
-    yield ""
-    yield f"{held} of {len(rows)} assumptions hold."
-    yield ""
-    ordered = sorted(
-        rows, key=lambda row: ("does not hold", "unverified", "holds").index(row["holds"])
+    yield Heading(f"What the ε of a {_whose(unit)} rests on")
+    yield say(f"{held} of {len(rows)} assumptions hold.")
+    order = ("does not hold", "unverified", "holds")
+    ordered = sorted(rows, key=lambda row: order.index(row["holds"]))
+    yield Grid(
+        caption="Each assumption, whether it held in this run, and how that is known",
+        status=Status.MEASURED,
+        head=("assumption", "holds", "evidence"),
+        rows=[(row["text"], row["holds"], row["evidence"]) for row in ordered],
+        numbers=False,
     )
-    cells = [(row["text"], _marked(row["holds"]), row["evidence"]) for row in ordered]
-    yield from table(("assumption", "holds", "evidence"), cells, numbers=False)
 
 
-def _how(report: Mapping[str, Any], unit: str) -> Iterator[str]:
-    yield f"## How a {unit} is protected"
-    yield ""
+def _how(report: Mapping[str, Any], unit: str) -> Iterator[Block]:
+    yield Heading(f"How a {_whose(unit)} is protected")
     sampling = {k: v for k, v in report["sampling"][unit].items() if k != "rounds"}
-    rows = [*report["mechanism"][unit].items(), *sampling.items()]
-    yield from table(("what", "value"), [(_words(k), cell(v)) for k, v in rows], numbers=False)
+    yield Facts(tuple(_facts({**report["mechanism"][unit], **sampling}, Status.DECLARED)))
     if "events" not in report["accounting"][unit]:
         return
-    yield ""
     events = report["accounting"][unit]["events"]
-    yield "Charged, in order:"
-    yield ""
-    yield from (f"- {row['times']} × {cell(row['event'])}" for row in events[:WIDE])
-    if len(events) > WIDE:
-        yield f"- and {len(events) - WIDE} more, in `privacy.json`"
+    yield say("Charged, in order:")
+    listed = [f"{row['times']} × {cell(row['event'])}" for row in events[:WIDE]]
+    more = [f"and {len(events) - WIDE} more, in privacy.json"] if len(events) > WIDE else []
+    yield Bullets((*listed, *more))
 
 
-def _uncovered(report: Mapping[str, Any]) -> Iterator[str]:
-    yield "## What no ε covers"
-    yield ""
-    yield from (f"- {what}" for what in report["data_accesses"]["unprotected_quantities"])
+def _uncovered(report: Mapping[str, Any]) -> Iterator[Block]:
+    yield say("No ε covers these:" if _units(report) else "These leave a client as they are:")
+    yield Bullets(tuple(report["data_accesses"]["unprotected_quantities"]))
+    yield say("This report is made of them: it names clients and says how each of them fares.")
 
 
-def _plain(title: str, section: Mapping[str, Any]) -> Iterator[str]:
-    yield f"## {title}"
-    yield ""
-    rows = [(_words(k), cell(v)) for k, v in section.items() if k != "unprotected_quantities"]
-    yield from table(("what", "value"), rows, numbers=False)
+def _facts(section: Mapping[str, Any], status: Status) -> Iterator[Fact]:
+    """Each field; those of a table within, each for itself."""
+    for name, value in section.items():
+        own = Status.MEASURED if name in MEASURED else status
+        if name == "unprotected_quantities":
+            continue
+        if isinstance(value, Mapping) and "reason" not in value and name != "parameters":
+            yield from (fact(f"{_words(name)}: {_words(k)}", v, own) for k, v in value.items())
+        else:
+            yield fact(_words(name), value, own)
 
 
-def _epsilon(value: Any) -> str:  # noqa: ANN401 - JSON
+def _epsilon(name: str, value: Any) -> Fact:  # noqa: ANN401 - JSON
+    return (
+        measured(name, number(value))
+        if isinstance(value, float)
+        else fact(name, value, Status.MEASURED)
+    )
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401 - JSON
     return number(value) if isinstance(value, float) else cell(value)
 
 
-def _percent(value: Any) -> str:  # noqa: ANN401 - JSON
-    return f"{100 * value:.3g} %" if isinstance(value, float) else cell(value)
+def _percent(name: str, value: Any) -> Fact:  # noqa: ANN401 - JSON
+    shown = f"{100 * value:.3g} %" if isinstance(value, float) else value
+    return fact(name, shown, Status.MEASURED)
 
 
-def _marked(holds: str) -> str:
-    return holds if holds == "holds" else f"**{holds}**"
+def _whose(unit: str) -> str:
+    return "client" if unit == "client" else "row"
 
 
 def _words(name: str) -> str:
     adjacency = {"add_remove": "add/remove", "replace_one": "replace-one", "zero_out": "zero-out"}
     return adjacency.get(name, name.replace("_", " "))
-
-
-def lines_of(report: Mapping[str, Any]) -> Sequence[str]:
-    """The section of the run's own report: the headline, and where the rest is."""
-    rows = [
-        row
-        for unit in report["unit"]["units"]
-        for row in report["accounting"][unit["unit"]].get("assumptions", ())
-    ]
-    open_ = [row["text"] for row in rows if row["holds"] == "does not hold"]
-    found = [f"**{report['headline']}**", "", report["statement"]["plain"]]
-    if open_:
-        found += ["", "It rests on what does not hold here:", "", *(f"- {text}" for text in open_)]
-    return [*found, "", "Every number, and what it rests on: [privacy.md](privacy.md)."]

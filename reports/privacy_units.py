@@ -24,7 +24,7 @@ from .guarantee import (
 )
 from .ledgers import counts_of, run_lengths, together
 from .numbers import numbers, of, stated
-from .privacy_how import Table, absent, units_of
+from .privacy_how import Table, absent, inapplicable, units_of
 
 
 def by_unit(found: Charges, say: Callable[[Charges, Unit], Table]) -> Table:
@@ -35,7 +35,7 @@ def by_unit(found: Charges, say: Callable[[Charges, Unit], Table]) -> Table:
         "there is one, holds for its rows as well",
     }
     return {
-        str(unit): say(found, unit) if is_noised(found.config, unit) else absent(why[unit])
+        str(unit): say(found, unit) if is_noised(found.config, unit) else inapplicable(why[unit])
         for unit in Unit
     }
 
@@ -80,7 +80,9 @@ def figures(found: Charges, unit: Unit) -> Table:
     counts = counts_for(found, unit)
     table = numbers(counts, budget.delta, budget.adjacency, rationale)
     table["this_run_alone"] = _this_run(found, unit)
-    table["over_clients"] = _over_clients(found) if unit is Unit.EXAMPLE else absent(ONE_LEDGER)
+    table["over_clients"] = (
+        _over_clients(found) if unit is Unit.EXAMPLE else inapplicable(ONE_LEDGER)
+    )
     return table
 
 
@@ -91,14 +93,16 @@ def budget(found: Charges, unit: Unit) -> Table:
     none = "no budget was set for this unit"
     declined = [c.refused for c in found.committed]
     return {
-        "epsilon": of(limit.epsilon, none) if limit.finite else absent(none),
+        "epsilon": of(limit.epsilon, none) if limit.finite else inapplicable(none),
         "delta": limit.delta,
         "spent": of(spent, "no Rényi bound is known"),
         "remaining": of(limit.epsilon - spent, none)
         if limit.finite and spent is not None
-        else absent(none),
-        "rounds_left": absent(none) if left is None else left,
-        "caps_per_client": absent("a client may take part in every round for which it is drawn")
+        else inapplicable(none),
+        "rounds_left": inapplicable(none) if left is None else left,
+        "caps_per_client": inapplicable(
+            "a client may take part in every round for which it is drawn"
+        )
         if unit is Unit.CLIENT
         else "each client's own ledger holds it to the same budget",
         "refused_updates": sum(declined),

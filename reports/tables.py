@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from statistics import median
 
 from ..simulations.config import Config
@@ -144,17 +143,6 @@ def holdings(description: Description) -> list[tuple[str, str, str, str, str]]:
         )
         for name, sizes, adds in rows
     ]
-
-
-def table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: bool = True
-) -> Iterator[str]:
-    """A table in Markdown; with `numbers`, all but the first column are flush right."""
-    rule = " ---: |" if numbers else " --- |"
-    yield f"| {' | '.join(head)} |"
-    yield f"| --- |{rule * (len(head) - 1)}"
-    for row in rows:
-        yield f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"
 
 
 def _phrase(config: Config, table: str) -> str:

@@ -61,7 +61,7 @@ def _unprotected(config: Config, shape: Sequence[int] | None) -> Iterator[str]:
     if is_insecure(config):
         yield f"everything: {INSECURE}"
     yield from _updates(config)
-    yield "how many training rows each client has (`examples`)"
+    yield "how many training rows each client has"
     if config.dpsgd is None:
         yield "each client's mean training loss, in every round in which it takes part"
     if config.mechanism_kind == "mean" and (told := config.strategy.composes.reveals) != "nothing":

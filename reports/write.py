@@ -1,4 +1,4 @@
-"""The report of a run as files: a page, its figure and everything in JSON, and the same about privacy."""
+"""The report of a run as files: one page as HTML and as Markdown, its figures, and everything in JSON."""
 
 from __future__ import annotations
 
@@ -11,33 +11,28 @@ from typing import Any
 from ..simulations.run_folder import RunFolder
 from ..wire.durable import write_durably
 from .charges import Charges, charges
-from .curve import draw
-from .epsilon import draw_epsilon, spending
-from .markdown import render
+from .epsilon import epsilon_plot, spending
+from .markdown import markdown
+from .page import page
+from .pages import privacy_document, run_document
 from .privacy import privacy_report
-from .privacy_page import render_privacy
 from .records import Records, read
 from .registry import registry_entry
 from .summary import Summary, summarise
 
-PAGE, FIGURE, TABLE = "report.md", "learning_curve.svg", "report.json"
-PRIVACY_PAGE, PRIVACY_FIGURE, PRIVACY_TABLE = "privacy.md", "epsilon.svg", "privacy.json"
-REGISTRY = "privacy.registry.yaml"
+PAGE, MARKDOWN, TABLE = "report.html", "report.md", "report.json"
+PRIVACY_PAGE, PRIVACY_TABLE, REGISTRY = "privacy.md", "privacy.json", "privacy.registry.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What was written where: `headline` is about privacy, `stopped` why the run ended early.
-
-    `missing` is why there is no learning curve, if there is none.
-    """
+    """What was written where: `headline` is about privacy, `stopped` why the run ended early."""
 
     summary: Summary
     headline: str
     stopped: str | None
     table: Mapping[str, Any]
     files: tuple[Path, ...]
-    missing: str | None
 
 
 def write_report(folder: RunFolder, out: Path | None = None) -> Written:
@@ -48,13 +43,18 @@ def write_report(folder: RunFolder, out: Path | None = None) -> Written:
     records = read(folder)
     summary, charged = summarise(records), charges(records)
     privacy = privacy_report(records, summary, charged)
-    figure, missing = _figure(summary)
     table = as_table(records, summary, privacy, charged)
+    spent = spending(charged)
+    figure = epsilon_plot(spent) if spent else None
+    document = run_document(records, summary, privacy, figure)
     contents = {
-        PAGE: render(records, summary, privacy, FIGURE if figure else None),
+        PAGE: page(document),
+        MARKDOWN: markdown(document),
         TABLE: _json(table),
-        **({FIGURE: figure} if figure else {}),
-        **_privacy(privacy, charged),
+        PRIVACY_PAGE: markdown(privacy_document(privacy, figure)),
+        PRIVACY_TABLE: _json(privacy),
+        REGISTRY: _json(registry_entry(privacy)),  # YAML, of which JSON is a part
+        **{f"{figure.name}.svg": figure.file() for figure in document.figures},
     }
     out = out or folder.path
     for name, text in contents.items():
@@ -65,7 +65,6 @@ def write_report(folder: RunFolder, out: Path | None = None) -> Written:
         stopped=records.stopped,
         table=table,
         files=tuple(out / name for name in contents),
-        missing=missing,
     )
 
 
@@ -95,28 +94,5 @@ def as_table(
     }
 
 
-def _privacy(privacy: Mapping[str, Any], charged: Charges) -> dict[str, str]:
-    """The files about privacy; the registry's is YAML, of which JSON is a part."""
-    try:
-        spent = spending(charged)
-        figure = draw_epsilon(spent) if spent else None
-    except ImportError:
-        figure = None
-    return {
-        PRIVACY_PAGE: render_privacy(privacy, PRIVACY_FIGURE if figure else None),
-        PRIVACY_TABLE: _json(privacy),
-        REGISTRY: _json(registry_entry(privacy)),
-        **({PRIVACY_FIGURE: figure} if figure else {}),
-    }
-
-
 def _json(table: Mapping[str, Any]) -> str:
     return json.dumps(table, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-
-
-def _figure(summary: Summary) -> tuple[str | None, str | None]:
-    try:
-        figure = draw(summary)
-    except ImportError:
-        return None, "The learning curve needs matplotlib: pip install tacit[plot]"
-    return figure, None if figure else "There is no learning curve: nothing was measured."

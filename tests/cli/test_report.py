@@ -17,10 +17,13 @@ def test_a_report_goes_where_it_is_told_and_leaves_the_run_alone(tacit: Tacit, w
     assert (done.returncode, done.stderr) == (0, "")
     names = sorted(path.name for path in (wine.parent / "page").iterdir())
     assert names == [
+        "clients.svg",
         "learning_curve.svg",
+        "participation.svg",
         "privacy.json",
         "privacy.md",
         "privacy.registry.yaml",
+        "report.html",
         "report.json",
         "report.md",
     ]

@@ -6,7 +6,9 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from tacit.reports.curve import GAP, curves, draw, levels, spread_out
+from tacit.reports.curve import curves, learning_curve, levels
+from tacit.reports.lines import GAP, spread_out
+from tacit.reports.plot import SHOWN
 from tacit.reports.summary import Point, Scores, Summary
 
 
@@ -64,23 +66,25 @@ def test_baselines_are_levels() -> None:
 
 
 def test_where_nothing_was_measured_there_is_no_figure() -> None:
-    assert draw(replace(summary(3), points=[])) is None
+    assert learning_curve(replace(summary(3), points=[])) is None
 
 
 @pytest.mark.parametrize("rounds", [1, 2, 500])
 @pytest.mark.parametrize("rate", ["accuracy", "rmse"])
 def test_any_length_of_run_can_be_drawn(rounds: int, rate: str) -> None:
-    figure = draw(summary(rounds, rate=rate))
+    figure = learning_curve(summary(rounds, rate=rate))
     assert figure is not None
-    assert figure == draw(summary(rounds, rate=rate))
+    assert figure == learning_curve(summary(rounds, rate=rate))
+    assert len(figure.rows) <= SHOWN
+    assert len(figure.file()) < 30_000
 
 
 def test_labels_that_would_overlap_are_moved_apart_in_order() -> None:
-    wanted = [0.9, 0.91, 0.92, 0.1, 0.905]
+    wanted = [90.0, 91.0, 92.0, 10.0, 90.5]
     heights = spread_out(wanted, GAP)
     by_height = sorted(range(5), key=lambda index: heights[index])
     assert by_height == sorted(range(5), key=lambda index: wanted[index])
     ordered = sorted(heights)
     gaps = [high - low for low, high in pairwise(ordered)]
     assert min(gaps) > GAP - 1e-9
-    assert heights[3] == pytest.approx(0.1)
+    assert heights[3] == pytest.approx(10.0)

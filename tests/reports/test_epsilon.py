@@ -12,7 +12,7 @@ from tacit.privacy.budget import Adjacency, Budget, Unit
 from tacit.privacy.event import Event, Gaussian, NonPrivate
 from tacit.privacy.ledger import Key, Ledger
 from tacit.reports.charges import Charges
-from tacit.reports.epsilon import POINTS, draw_epsilon, lines, spending
+from tacit.reports.epsilon import POINTS, epsilon_plot, lines, spending
 from tacit.reports.ledgers import read_ledger
 from tacit.server.progress import Committed
 from tacit.simulations.config import make_config
@@ -84,8 +84,8 @@ def test_the_budget_is_a_level(tmp_path: Path) -> None:
 def test_equal_numbers_give_equal_bytes(rounds: int, tmp_path: Path) -> None:
     spent = spending(charged(tmp_path / "l.db", ("a", rounds, NOISED)))
     assert spent is not None
-    figure = draw_epsilon(spent)
-    assert figure == draw_epsilon(spent)
+    figure = epsilon_plot(spent).file()
+    assert figure == epsilon_plot(spent).file()
     assert ET.fromstring(figure).tag.endswith("svg")
 
 

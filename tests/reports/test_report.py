@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from contextlib import closing
@@ -70,21 +69,21 @@ def test_the_page_holds_every_section_and_the_file_every_client(folder: Path) ->
     page = (folder / "report.md").read_text()
     sections = re.findall(r"^## (.*)$", page, re.MULTILINE)
     assert sections == [
-        "What was run",
-        "Data and population",
+        "In brief",
+        "What was trained, and on whom",
         "Results",
-        "Learning curve",
         "Clients",
-        "Refusals",
         "Privacy",
         "What is not protected",
+        "Participation and refusals",
+        "Privacy in detail",
         "Environment",
         "How to repeat it",
     ]
     assert "No privacy guarantee" in page
-    assert "![accuracy by round](learning_curve.svg)" in page
+    assert "![Learning curve: accuracy by round](learning_curve.svg)" in page
     assert str(written.summary.digest) in page
-    assert len(re.findall(r"^\| client-\d+ ", page, re.MULTILINE)) == 20
+    assert len(re.findall(r"^\| client-\d+ ", page, re.MULTILINE)) == 25
     table = json.loads((folder / "report.json").read_text())
     assert len(table["summary"]["clients"]) == len(table["population"]["clients"]) == 25
     assert table["privacy"]["guarantee"] is None
@@ -93,34 +92,21 @@ def test_the_page_holds_every_section_and_the_file_every_client(folder: Path) ->
 
 def test_the_same_run_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     one, two = (write_report(RunFolder(folder), tmp_path / name) for name in ("one", "two"))
-    assert one.missing is None
     for first, second in zip(one.files, two.files, strict=True):
         assert first.read_bytes() == second.read_bytes(), first.name
 
 
-def test_the_figure_is_well_formed_and_undated(folder: Path) -> None:
-    write_report(RunFolder(folder))
-    figure = (folder / "learning_curve.svg").read_text()
-    assert ET.fromstring(figure).tag.endswith("svg")
-    assert "date" not in figure.lower()
-
-
-def test_without_matplotlib_the_rest_is_written(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+def test_every_figure_is_well_formed_undated_and_said_in_words(folder: Path) -> None:
     written = write_report(RunFolder(folder))
-    assert written.missing == "The learning curve needs matplotlib: pip install tacit[plot]"
-    assert [path.name for path in written.files] == [
-        "report.md",
-        "report.json",
-        "privacy.md",
-        "privacy.json",
-        "privacy.registry.yaml",
-    ]
-    assert "pip install tacit[plot]" in (folder / "report.md").read_text()
+    figures = [path for path in written.files if path.suffix == ".svg"]
+    assert {path.stem for path in figures} == {"learning_curve", "clients", "participation"}
+    for path in figures:
+        root = ET.parse(path).getroot()
+        named = {element.tag.rpartition("}")[2]: element.text for element in root}
+        assert root.get("role") == "img"
+        assert named["title"]
+        assert len(str(named["desc"])) > 20
+        assert not re.search(r"20\d\d-", path.read_text())
 
 
 def test_a_run_that_is_being_written_can_be_reported(folder: Path) -> None:
@@ -136,7 +122,7 @@ def test_a_run_that_is_being_written_can_be_reported(folder: Path) -> None:
         assert state.round == 3
     assert not written.summary.finished
     assert written.summary.pooled_training is None
-    assert "**Unfinished:** 3 of 3 rounds" in (folder / "report.md").read_text()
+    assert "> **Unfinished:** 3 of 3 rounds" in (folder / "report.md").read_text()
 
 
 def test_a_run_whose_rows_are_elsewhere_is_not_reported_as_empty(folder: Path) -> None:
@@ -171,11 +157,12 @@ def test_a_run_that_has_just_begun_can_be_reported(tmp_path: Path) -> None:
     config = make_config(CONFIG)
     folder.create(config, describe(prepare(config).population))
     written = write_report(folder)
-    assert written.missing == "There is no learning curve: nothing was measured."
+    assert not list(folder.path.glob("*.svg"))
+    assert not written.summary.finished
     assert not (folder.path / "store.db").exists()
     page = (folder.path / "report.md").read_text()
     assert "Nothing has been measured yet." in page
-    assert "**Unfinished:** 0 of 3 rounds" in page
+    assert "> **Unfinished:** 0 of 3 rounds" in page
 
 
 def test_refusals_are_counted_by_reason_and_once_each(folder: Path) -> None:
