@@ -16,6 +16,14 @@ audit = typer.Typer(
 )
 
 
+CANNOT = (
+    "Exit code 3 if a value differs by a bit, or if store, events, ledger, model and population "
+    "contradict each other. What clients counted, and the baselines, are recorded once and sealed by "
+    "nothing: records and a report that were rewritten together are not noticed, unless the run is "
+    "repeated with its seed."
+)
+
+
 @audit.callback()
 def _audit() -> None:
     """Check again what was claimed, from the evidence alone."""
@@ -39,6 +47,22 @@ def ledger(
         from .audit_ledger import audit_ledger
 
         audit_ledger(path, head, delta, adjacency, form)
+
+
+@audit.command(epilog=CANNOT)
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A run folder.")],
+    where: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="DIR", help="Where its report is, if not in FOLDER."),
+    ] = None,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Compute every value of report.json and privacy.json again from what the run recorded."""
+    with failing_as(form):
+        from .audit_report import audit_report
+
+        audit_report(folder, where, form)
 
 
 audit.command()(mechanism)

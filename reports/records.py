@@ -23,6 +23,7 @@ from ..simulations.run_folder import RunFolder
 from ..wire.errors import StoreError
 from ..wire.messages import Refusal
 
+History = list[tuple[Committed, Evaluated | None]]
 ENDS = ("finished", "budget_spent")
 """The events after which nothing follows."""
 
@@ -31,7 +32,8 @@ ENDS = ("finished", "budget_spent")
 class Records:
     """A run as its folder has it. `digest`, of the last parameters, is None until it has ended.
 
-    `stopped` is why it ended before its last round: its privacy budget was spent.
+    `stopped` is why it ended before its last round: its privacy budget was spent. `state` is the digest
+    of the parameters after the last safe round, as the store has it.
     """
 
     folder: Path
@@ -45,6 +47,8 @@ class Records:
     started: float | None
     ended: float | None = None
     stopped: str | None = None
+    state: str | None = None
+    events: Sequence[dict[str, Any]] = field(default=(), repr=False)
 
     @property
     def finished(self) -> bool:
@@ -79,10 +83,11 @@ def read(folder: RunFolder) -> Records:
 def _read(folder: RunFolder) -> Records:
     config = folder.read_config()
     events = list(_events(folder.events))
+    history, state = _stored(folder)
     return Records(
         folder=folder.path,
         config=config,
-        history=_history(folder),
+        history=history,
         baselines=load_baselines(folder.baselines),
         refusals=_refusals(events),
         population=_population(folder),
@@ -91,17 +96,19 @@ def _read(folder: RunFolder) -> Records:
         started=next((e["time"] for e in events if e["event"] == "started"), None),
         ended=next((e["time"] for e in reversed(events) if e["event"] in ENDS), None),
         stopped=_stopped(events),
+        state=state,
+        events=events,
     )
 
 
-def _history(folder: RunFolder) -> list[tuple[Committed, Evaluated | None]]:
+def _stored(folder: RunFolder) -> tuple[History, str | None]:
     if (database := database_of(folder)) is not None:
         with closing(Store(folder.path, database)) as store:
-            return store.history()
+            return store.history(), store.digest()
     if not folder.rows.exists():  # opening it would make one
-        return []
+        return [], None
     with _lockable(folder.path) as place, closing(Store(place)) as store:
-        return store.history()
+        return store.history(), store.digest()
 
 
 @contextmanager

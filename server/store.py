@@ -175,6 +175,13 @@ class Store:
             return None
         return _state(row.round, self._get(row.parameters), self._get(row.memory))
 
+    def digest(self) -> str | None:
+        """The digest of the parameters of the last committed round; None before the first commit."""
+        query = sql.select(_rounds.c.parameters).where(self._its_rounds)
+        query = query.where(_rounds.c.committed.is_not(None)).order_by(_rounds.c.round.desc())
+        with self._database.transaction() as connection:
+            return connection.execute(query.limit(1)).scalar()
+
     def object(self, digest: str) -> Path:
         """The file whose SHA-256 is `digest`, if the state of one of the last two rounds is in it."""
         return self.folder / "objects" / f"{digest}.safetensors"

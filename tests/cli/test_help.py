@@ -26,7 +26,16 @@ HEAVY = (
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["run"], ["report"], ["budget"], ["audit", "ledger"], ["certs"], ["certs", "client"]],
+    [
+        [],
+        ["run"],
+        ["report"],
+        ["budget"],
+        ["audit", "ledger"],
+        ["audit", "report"],
+        ["certs"],
+        ["certs", "client"],
+    ],
 )
 def test_help_imports_nothing_heavy(command: list[str]) -> None:
     code = (
