@@ -14,6 +14,7 @@ from .audit import audit
 from .budget import budget
 from .certs import certs
 from .check import check
+from .compare import compare
 from .init import init
 from .join import join
 from .operate import status, stop, watch
@@ -27,11 +28,11 @@ from .up import up
 EPILOG = (
     "Exit codes: 0 done; 1 the machine or the network failed, a full disk for example; 2 wrong usage; "
     "3 invalid configuration, data, keys or run folder, or refused by a coordinator; 4 privacy "
-    "budget exhausted; 5 clients failed; 130 interrupted or stopped."
+    "budget exhausted; 5 clients failed; 6 a target was missed; 130 interrupted or stopped."
 )
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-COMMANDS = (init, check, plan, run, report, budget, up, serve, join, status, watch, stop)
+COMMANDS = (init, check, plan, run, report, compare, budget, up, serve, join, status, watch, stop)
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(audit, name="audit")

@@ -24,11 +24,17 @@ class Code(IntEnum):
     BUDGET = 4
     """The privacy budget is spent; the last model that was paid for is kept."""
     CLIENTS = 5
+    TARGETS = 6
+    """A target was missed, or nothing was run that it is about."""
     INTERRUPTED = 130
 
 
 class Interrupted(Exception):
     """Ctrl-C or SIGTERM stopped a run; the message says what is safe."""
+
+
+class Missed(Exception):
+    """Targets that were missed or not run; the message says how many and which."""
 
 
 class Invalid(Exception):
@@ -76,6 +82,8 @@ def _code(error: BaseException) -> Code | None:
             return Code.BUDGET
         case ClientsFailed() | WorkerLost():
             return Code.CLIENTS
+        case Missed():
+            return Code.TARGETS
         case StoreError(__cause__=OperationalError() | OSError()):  # the disk is full or gone
             return Code.MACHINE
         case Unreachable():

@@ -40,7 +40,7 @@ import json, os, resource, sys, traceback
 os.environ["GRPC_VERBOSITY"] = "NONE"  # as the commands that dial do before they import it
 import sklearn.datasets, torch._dynamo
 import dp_accounting.pld, opacus.accountants
-import tacit.cli.audit_ledger, tacit.cli.audit_report
+import tacit.cli.audit_ledger, tacit.cli.audit_report, tacit.cli.comparing
 import tacit.cli.findings, tacit.cli.forecast, tacit.cli.running
 import tacit.cli.serving, tacit.cli.spent, tacit.cli.watching
 import tacit.deployment.operator, tacit.deployment.site
