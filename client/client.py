@@ -14,7 +14,7 @@ from ..privacy.mechanism import Mechanism
 from ..privacy.secret import Secret, digest_of
 from ..strategies.strategy import Correction, Local, Received, Strategy
 from ..wire.errors import Declined
-from ..wire.messages import EXAMPLES, Arrays, Instruction, Purpose, Update
+from ..wire.messages import EXAMPLES, PERSONAL, Arrays, Instruction, Purpose, Update
 from .data import Data
 from .guard import Guard
 from .measure import Measure
@@ -64,16 +64,18 @@ class Client:
     def _fit(self, instruction: Instruction) -> Update:
         training = Training.read(instruction.settings)
         memory = self.memory.read(self.name, instruction.round)
-        local = self._local()
-        received = self._received(instruction)
-        fitted = self._trainer(instruction, training, memory).fit(
-            instruction.parameters,
-            self.train,
-            training,
-            training.rate(round=instruction.round, rounds=self.rounds),
-            self.strategy.correct(instruction.extras, memory, local),
-            self._rng(instruction),
-        )
+        local, received = self._local(), self._received(instruction)
+        own = self.strategy.personal(instruction.parameters, memory)
+        if own is not None and self.guard is not None:
+            raise Declined("it trains with privacy only, and a model of its own would have none")
+        rate = training.rate(round=instruction.round, rounds=self.rounds)
+        correction = self.strategy.correct(instruction.extras, memory, local)
+        trainer, rng = self._trainer(instruction, training, memory), self._rng(instruction)
+        fitted = trainer.fit(instruction.parameters, self.train, training, rate, correction, rng)
+        if own is not None:
+            start, pull = own.parameters, own.correction
+            found = trainer.fit(start, self.train, training, rate, pull, rng)
+            fitted = replace(fitted, personal={k: start[k] + d for k, d in found.delta.items()})
         fitted = replace(fitted, local=local, received=received)
         contribution, remembered = self.strategy.contribute(fitted, instruction.extras, memory)
         if all(np.all(np.isfinite(array)) for array in remembered.values()):
@@ -118,17 +120,18 @@ class Client:
     def _evaluate(self, instruction: Instruction) -> Update:
         """Exact statistics and tables; or, where noise protects the tables, those alone."""
         if self.measure is None:
-            return self._judge(instruction)
+            return self._with_personal(instruction, self._judge(instruction))
         parameters = instruction.parameters
         statistics, tables = self.trainer.measure(parameters, self.test, self.measure)
         if self.noise is None:
-            return Update(
+            update = Update(
                 client=self.name,
                 round=instruction.round,
                 examples=len(self.test),
                 contribution=tables,
                 statistics=statistics,
             )
+            return self._with_personal(instruction, update)
         return self._noised(instruction, tables, self.noise)
 
     def _noised(self, instruction: Instruction, tables: Tables, noise: Counts) -> Update:
@@ -141,6 +144,16 @@ class Client:
         return Update(
             client=self.name, round=instruction.round, examples=0, contribution=contribution
         )
+
+    def _with_personal(self, instruction: Instruction, update: Update) -> Update:
+        """`update` with the statistics of the client's own model, where it has one beside the shared."""
+        memory = self.memory.read(self.name, instruction.round + 1)
+        own = self.strategy.personal(instruction.parameters, memory)
+        if own is None or not memory:  # before its first round, its model is the shared one
+            return update
+        counts = self.trainer.evaluate(own.parameters, self.test)
+        personal = {f"{PERSONAL}{name}": value for name, value in counts.items()}
+        return replace(update, statistics={**update.statistics, **personal})
 
     def _judge(self, instruction: Instruction) -> Update:
         """How many held-out rows there are, and the statistics of a model on them."""

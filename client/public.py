@@ -15,7 +15,12 @@ class Public:
     def __init__(self, model: nn.Module, training: Training, correction: Correction) -> None:
         self.trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         self._training = training
-        self._start = {name: weight.detach().clone() for name, weight in self.trained}
+        self._anchor = {
+            name: torch.tensor(correction.anchor[name], device=weight.device)
+            if correction.anchor
+            else weight.detach().clone()
+            for name, weight in self.trained
+        }
         self._proximal = correction.proximal
         self._pull = {
             name: torch.tensor(correction.gradient[name], device=weight.device)
@@ -44,6 +49,6 @@ class Public:
             if weight.grad is None:
                 continue
             if self._proximal:
-                weight.grad.add_(weight.detach() - self._start[name], alpha=self._proximal)
+                weight.grad.add_(weight.detach() - self._anchor[name], alpha=self._proximal)
             if name in self._pull:
                 weight.grad.add_(self._pull[name])

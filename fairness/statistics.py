@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ..wire.messages import EXAMPLES, Statistics
+from ..wire.messages import EXAMPLES, PERSONAL, Statistics
 
 
 def add(statistics: Iterable[Statistics]) -> dict[str, float]:
@@ -25,13 +25,17 @@ def add(statistics: Iterable[Statistics]) -> dict[str, float]:
 def rates(statistics: Statistics) -> dict[str, float]:
     """Each sum per example; `correct` becomes `accuracy`, `squared_error` becomes `rmse` and `r2`.
 
+    What clients counted of their own models becomes rates per row of those who have one.
+
     >>> rates({"examples": 4.0, "correct": 3.0, "loss": 2.0})
     {'accuracy': 0.75, 'loss': 0.5}
     """
     examples = statistics.get(EXAMPLES, 0.0)
     if not examples:
         return {}
-    means = {name: value / examples for name, value in statistics.items() if name != EXAMPLES}
+    own = {name: value for name, value in statistics.items() if name.startswith(PERSONAL)}
+    shared = {name: value for name, value in statistics.items() if name not in own}
+    means = {name: value / examples for name, value in shared.items() if name != EXAMPLES}
     if "correct" in means:
         means["accuracy"] = means.pop("correct")
     if "squared_error" in means:
@@ -40,6 +44,8 @@ def rates(statistics: Statistics) -> dict[str, float]:
         mean, square = means.pop("target", None), means.pop("target_squared", None)
         if mean is not None and square is not None and square > mean**2:
             means["r2"] = 1 - error / (square - mean**2)
+    personal = rates({name.removeprefix(PERSONAL): value for name, value in own.items()})
+    means |= {f"{PERSONAL}{name}": rate for name, rate in personal.items()}
     return dict(sorted(means.items()))
 
 

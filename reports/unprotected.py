@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ..privacy.budget import Unit
 from ..simulations.config import Config
-from ..strategies.scaffold import Scaffold
+from ..strategies import Ditto, Scaffold
 from .guarantee import INSECURE, UNSEEN, Bound, is_noised, number
 
 NOTHING = (
@@ -69,7 +69,7 @@ def _unprotected(config: Config, shape: Sequence[int] | None) -> Iterator[str]:
     yield from _counts(config)
     yield "who takes part, who is refused and who does not answer, as the coordinator sees it"
     yield "how many take part and are refused in each round, which the report prints"
-    if config.mechanism_kind != "mean" and isinstance(config.strategy, Scaffold):
+    if config.mechanism_kind != "mean" and isinstance(config.strategy, Scaffold | Ditto):
         yield "what simulated clients remember for the strategy, in the run folder until the run ends"
     if config.baselines:
         yield f"the baselines ({', '.join(config.baselines)}): they are trained without noise"

@@ -24,6 +24,7 @@ from ..server.sampler import Cyclic, Everyone, FixedSize, Poisson, Sampler
 from ..strategies import (
     AFL,
     TERM,
+    Ditto,
     FedAdagrad,
     FedAdam,
     FedAvg,
@@ -77,6 +78,7 @@ STRATEGIES = {
     "afl": AFL,
     "term": TERM,
     "propfair": PropFair,
+    "ditto": Ditto,
 }
 MECHANISMS = {
     "mean": Mean,

@@ -1,6 +1,7 @@
 """Federated algorithms, one paper per file: a state, a server half and a client half, all pure."""
 
 from .afl import AFL
+from .ditto import Ditto
 from .fedavg import FedAvg, FedAvgM
 from .fednova import FedNova
 from .fedopt import FedAdagrad, FedAdam, FedYogi
@@ -8,13 +9,14 @@ from .fedprox import FedProx
 from .propfair import PropFair
 from .qfedavg import QFedAvg
 from .scaffold import Scaffold
-from .strategy import Correction, Fitted, Local, Received, Released, ServerState, Strategy
+from .strategy import Correction, Fitted, Local, Personal, Received, Released, ServerState, Strategy
 from .term import TERM
 
 __all__ = [
     "AFL",
     "TERM",
     "Correction",
+    "Ditto",
     "FedAdagrad",
     "FedAdam",
     "FedAvg",
@@ -24,6 +26,7 @@ __all__ = [
     "FedYogi",
     "Fitted",
     "Local",
+    "Personal",
     "PropFair",
     "QFedAvg",
     "Received",

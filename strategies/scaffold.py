@@ -16,7 +16,7 @@ from ..wire.messages import Arrays, named, part
 from .checks import positive
 from .compatibility import WITH_ANY, Composes, No, Yes
 from .fednova import accumulated
-from .strategy import Correction, Fitted, Local, Released, ServerState, zeros
+from .strategy import Correction, Fitted, Local, Personal, Released, ServerState, zeros
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,10 @@ class Scaffold:
     def correct(self, extras: Arrays, memory: Arrays, local: Local) -> Correction:
         """c - cᵢ, where cᵢ is zero before the client's first round."""
         return Correction(gradient={k: c - memory[k] if memory else c for k, c in extras.items()})
+
+    def personal(self, received: Arrays, memory: Arrays) -> Personal | None:
+        """None."""
+        return None
 
     def contribute(
         self, fitted: Fitted, extras: Arrays, memory: Arrays

@@ -85,13 +85,22 @@ class Correction:
 
     `weights` are the wᵢ, one for each train row, and `transform` is f, written with the methods of a
     tensor. With DP-SGD it is f(wᵢℓᵢ) of single rows, before the clip: f of a batch would mix them. To the
-    gradient is added `gradient + proximal * (w - w_received)`.
+    gradient is added `gradient + proximal * (w - anchor)`, where the anchor is by default where w starts.
     """
 
     proximal: float = 0.0
+    anchor: Arrays = field(default_factory=dict, repr=False)
     gradient: Arrays = field(default_factory=dict, repr=False)
     weights: NDArray[np.float64] | None = field(default=None, repr=False)
     transform: Callable[[Any], Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Personal:
+    """A model that a client trains for itself after the shared one: from where, and how."""
+
+    parameters: Arrays = field(repr=False)
+    correction: Correction = Correction()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +108,8 @@ class Fitted:
     """What local training did: `delta` is w_after - w_received, after `steps` optimizer steps.
 
     `momentum` is that of plain SGD (0 for other optimizers). `loss` is the mean training loss.
-    `received` is there if the strategy asks for it.
+    `received` is there if the strategy asks for it, and `personal`, the parameters of the client's own
+    model after training, if it has one.
     """
 
     delta: Arrays = field(repr=False)
@@ -109,15 +119,16 @@ class Fitted:
     loss: float = field(default=float("nan"), repr=False)
     local: Local = Local()
     received: Received | None = field(default=None, repr=False)
+    personal: Arrays = field(default_factory=dict, repr=False)
 
 
 class Strategy(Protocol):
     """A federated algorithm. It never sees an individual update, and never a client's data.
 
-    The server half is `init`, `extras` and `step`. The client half is `correct` and `contribute`:
-    whatever it contributes may be summed over clients. `memory` is the client's own, from its last
-    round, and empty in its first. A strategy that `asks` is told what the received model does on the
-    client's rows, which takes a pass over them. `composes` says what else it goes with.
+    The server half is `init`, `extras` and `step`. The client half is `correct`, `personal` and
+    `contribute`: whatever it contributes may be summed over clients. `memory` is the client's own, from
+    its last round, and empty in its first. A strategy that `asks` is told what the received model does
+    on the client's rows, which takes a pass over them. `composes` says what else it goes with.
     """
 
     composes: ClassVar[Composes]
@@ -133,6 +144,10 @@ class Strategy(Protocol):
 
     def correct(self, extras: Arrays, memory: Arrays, local: Local) -> Correction:
         """What the client changes in its training."""
+        ...
+
+    def personal(self, received: Arrays, memory: Arrays) -> Personal | None:
+        """The client's own model, given the parameters of the shared one; None if it has none."""
         ...
 
     def contribute(
@@ -172,6 +187,7 @@ def still(parameters: Arrays) -> Fitted:
         loss=0.0,
         local=Local(labels=codes, groups=defaultdict(lambda: codes)),
         received=Received(losses=np.zeros(1), guesses=codes),
+        personal=layout(parameters),
     )
 
 
@@ -188,6 +204,10 @@ class Delta:
     def correct(self, extras: Arrays, memory: Arrays, local: Local) -> Correction:
         """None."""
         return Correction()
+
+    def personal(self, received: Arrays, memory: Arrays) -> Personal | None:
+        """None."""
+        return None
 
     def contribute(
         self, fitted: Fitted, extras: Arrays, memory: Arrays

@@ -24,6 +24,9 @@ Statistics = Mapping[str, float]
 EXAMPLES = "examples"
 """The statistic that counts rows: what every other one is divided by."""
 
+PERSONAL = "personal_"
+"""So begin the names of statistics of the clients' own models, among them a count of their rows."""
+
 
 class Purpose(StrEnum):
     """What an instruction asks for."""

@@ -63,6 +63,7 @@ def fitted(delta: Arrays, client: int = 0, losses: float = 1.0) -> Fitted:
         loss=1.0,
         local=local(client),
         received=Received(losses=np.full(ROWS, losses), guesses=np.zeros(ROWS, np.int64)),
+        personal=delta,
     )
 
 

@@ -43,6 +43,13 @@ def test_the_rates_of_a_regression_are_those_of_scikit_learn() -> None:
     }
 
 
+def test_models_of_their_own_are_judged_by_the_rows_of_those_who_have_one() -> None:
+    with_one = {"examples": 4.0, "correct": 1.0, "personal_examples": 4.0, "personal_correct": 3.0}
+    without = {"examples": 6.0, "correct": 3.0}
+    assert rates(add([with_one, without])) == {"accuracy": 0.4, "personal_accuracy": 0.75}
+    assert rates(without) == {"accuracy": 0.5}
+
+
 def test_the_rates_of_a_classification_are_those_of_scikit_learn() -> None:
     task, data = digits_task(), digits()
     trainer = Plain(task, CPU)

@@ -11,6 +11,7 @@ from contracts.strategy import check_strategy
 from tacit.strategies import (
     AFL,
     TERM,
+    Ditto,
     FedAdagrad,
     FedAdam,
     FedAvg,
@@ -45,6 +46,8 @@ STRATEGIES: list[Strategy] = [
     TERM(),
     TERM(learning_rate=0.5, t=20.0),
     PropFair(),
+    Ditto(),
+    Ditto(learning_rate=0.5, pull=0.0),
 ]
 
 
