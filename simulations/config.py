@@ -29,6 +29,7 @@ from ..strategies import (
     FedAdam,
     FedAvg,
     FedAvgM,
+    FedMinMax,
     FedNova,
     FedProx,
     FedYogi,
@@ -79,6 +80,7 @@ STRATEGIES = {
     "term": TERM,
     "propfair": PropFair,
     "ditto": Ditto,
+    "fedminmax": FedMinMax,
 }
 MECHANISMS = {
     "mean": Mean,

@@ -3,6 +3,7 @@
 from .afl import AFL
 from .ditto import Ditto
 from .fedavg import FedAvg, FedAvgM
+from .fedminmax import FedMinMax
 from .fednova import FedNova
 from .fedopt import FedAdagrad, FedAdam, FedYogi
 from .fedprox import FedProx
@@ -21,6 +22,7 @@ __all__ = [
     "FedAdam",
     "FedAvg",
     "FedAvgM",
+    "FedMinMax",
     "FedNova",
     "FedProx",
     "FedYogi",

@@ -30,3 +30,16 @@ def between(**values: float) -> None:
     for name, value in values.items():
         if not 0 <= value < 1:
             raise ValueError(f"Expected 0 <= {name} < 1, got {value}.")
+
+
+def known(name: str, size: int | None) -> int:
+    """A size that a run fills in. Raises ValueError if it is still open.
+
+    >>> known("groups", None)
+    Traceback (most recent call last):
+    ...
+    ValueError: Expected the number of groups, got None: a run fills it in.
+    """
+    if size is None:
+        raise ValueError(f"Expected the number of {name}, got None: a run fills it in.")
+    return size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tacit.strategies import (
     FedAdam,
     FedAvg,
     FedAvgM,
+    FedMinMax,
     FedNova,
     FedProx,
     FedYogi,
@@ -48,6 +50,8 @@ STRATEGIES: list[Strategy] = [
     PropFair(),
     Ditto(),
     Ditto(learning_rate=0.5, pull=0.0),
+    FedMinMax(attribute="sex", groups=2),
+    FedMinMax(attribute="sex", groups=3, learning_rate=0.5, mixing_rate=1.0),
 ]
 
 
@@ -55,6 +59,8 @@ STRATEGIES: list[Strategy] = [
 def test_a_strategy_keeps_the_contract(strategy: Strategy, tmp_path: Path) -> None:
     check_strategy(strategy, tmp_path)
 
+
+SOME: dict[type[Any], Any] = {type(strategy): strategy for strategy in STRATEGIES}
 
 POSITIVE: list[tuple[type[Any], str]] = [
     *(
@@ -66,6 +72,7 @@ POSITIVE: list[tuple[type[Any], str]] = [
     (TERM, "t"),
     (PropFair, "baseline"),
     (PropFair, "margin"),
+    (FedMinMax, "mixing_rate"),
 ]
 FRACTIONS: list[tuple[type[Any], str]] = [
     (FedAvgM, "momentum"),
@@ -80,7 +87,7 @@ FRACTIONS: list[tuple[type[Any], str]] = [
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
 def test_what_must_be_positive_is_checked(kind: type[Any], name: str, value: float) -> None:
     with pytest.raises(ValueError, match=rf"^Expected {name} > 0, got {value}\.$"):
-        kind(**{name: value})
+        replace(SOME[kind], **{name: value})
 
 
 @pytest.mark.parametrize(
@@ -89,11 +96,11 @@ def test_what_must_be_positive_is_checked(kind: type[Any], name: str, value: flo
 @pytest.mark.parametrize("value", [1.0, -0.1, 2.0, math.nan, math.inf])
 def test_what_must_be_a_fraction_is_checked(kind: type[Any], name: str, value: float) -> None:
     with pytest.raises(ValueError, match=rf"^Expected 0 <= {name} < 1, got {value}\.$"):
-        kind(**{name: value})
+        replace(SOME[kind], **{name: value})
 
 
-@pytest.mark.parametrize(("kind", "name"), [(FedProx, "mu"), (QFedAvg, "q")])
+@pytest.mark.parametrize(("kind", "name"), [(FedProx, "mu"), (QFedAvg, "q"), (Ditto, "pull")])
 @pytest.mark.parametrize("value", [-0.1, math.nan, math.inf])
 def test_what_may_be_zero_is_never_negative(kind: type[Any], name: str, value: float) -> None:
     with pytest.raises(ValueError, match=rf"^Expected {name} >= 0, got {value}\.$"):
-        kind(**{name: value})
+        replace(SOME[kind], **{name: value})

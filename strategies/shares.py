@@ -1,0 +1,32 @@
+"""What rows say about their groups, as sums that add over clients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+
+UNIT = 2.0**-4
+"""Shares of rows and of losses are contributed in this unit: small beside a change that is clipped."""
+
+
+def shares(
+    codes: Sequence[NDArray[Any]], shape: tuple[int, ...], values: NDArray[Any] | None = None
+) -> Vector:
+    """The share of the n rows that lies in each cell, or the sum of `values` there over n.
+
+    `codes` holds an array of shape (n,) for each axis of `shape`. Raises ValueError for a code outside.
+
+    >>> shares([np.array([0, 1, 1, 1])], (3,))
+    array([0.25, 0.75, 0.  ])
+    >>> shares([np.array([0, 1]), np.array([1, 0])], (2, 2), np.array([0.5, 3.0]))
+    array([[0.  , 0.25],
+           [1.5 , 0.  ]])
+    """
+    cells = np.ravel_multi_index(tuple(codes), shape)
+    sums = np.bincount(cells, values, minlength=int(np.prod(shape)))
+    return np.asarray(sums.reshape(shape) / len(cells))
