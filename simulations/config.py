@@ -29,6 +29,7 @@ from ..strategies import (
     FedAdam,
     FedAvg,
     FedAvgM,
+    FedFB,
     FedMinMax,
     FedNova,
     FedProx,
@@ -81,6 +82,7 @@ STRATEGIES = {
     "propfair": PropFair,
     "ditto": Ditto,
     "fedminmax": FedMinMax,
+    "fedfb": FedFB,
 }
 MECHANISMS = {
     "mean": Mean,

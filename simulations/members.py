@@ -33,7 +33,12 @@ def sized(config: Config, population: Population) -> Config:
             raise ConfigError(f"strategy.{name}: it is {size}, not {own[name]}; leave it out.")
     if not asked:
         return config
-    strategy = replace(config.strategy, **asked)  # type: ignore[type-var]
+    if "classes" in asked and population.data.targets.ndim > 1:
+        raise ConfigError("strategy: it is for rows of one class each, and here they have many.")
+    try:
+        strategy = replace(config.strategy, **asked)  # type: ignore[type-var]
+    except ValueError as error:
+        raise ConfigError(f"strategy: {error}") from None
     return config.model_copy(update={"strategy": strategy})
 
 

@@ -3,6 +3,7 @@
 from .afl import AFL
 from .ditto import Ditto
 from .fedavg import FedAvg, FedAvgM
+from .fedfb import FedFB
 from .fedminmax import FedMinMax
 from .fednova import FedNova
 from .fedopt import FedAdagrad, FedAdam, FedYogi
@@ -22,6 +23,7 @@ __all__ = [
     "FedAdam",
     "FedAvg",
     "FedAvgM",
+    "FedFB",
     "FedMinMax",
     "FedNova",
     "FedProx",

@@ -17,6 +17,7 @@ from tacit.strategies import (
     FedAdam,
     FedAvg,
     FedAvgM,
+    FedFB,
     FedMinMax,
     FedNova,
     FedProx,
@@ -52,6 +53,8 @@ STRATEGIES: list[Strategy] = [
     Ditto(learning_rate=0.5, pull=0.0),
     FedMinMax(attribute="sex", groups=2),
     FedMinMax(attribute="sex", groups=3, learning_rate=0.5, mixing_rate=1.0),
+    FedFB(attribute="sex", groups=2, classes=2),
+    FedFB(attribute="sex", groups=3, classes=2, learning_rate=0.5, alpha=2.0),
 ]
 
 
@@ -73,6 +76,7 @@ POSITIVE: list[tuple[type[Any], str]] = [
     (PropFair, "baseline"),
     (PropFair, "margin"),
     (FedMinMax, "mixing_rate"),
+    (FedFB, "alpha"),
 ]
 FRACTIONS: list[tuple[type[Any], str]] = [
     (FedAvgM, "momentum"),

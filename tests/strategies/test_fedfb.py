@@ -1,0 +1,192 @@
+"""FedFB against Zeng et al. 2021, for demographic parity."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from contracts.bits import assert_same_bits
+from contracts.learning import diabetes, linear, shards
+from contracts.rounds import after, rounds_of
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from tacit.client import Classification, Data, Training
+from tacit.privacy import Mean
+from tacit.strategies import FedAvg, FedFB, Released, Strategy
+from tacit.strategies.fedfb import excess
+from tacit.strategies.shares import shares
+
+CLIENTS = {"a": 30, "b": 55, "c": 12}
+ETA, STEPS, ALPHA = 0.05, 3, 0.2
+
+
+def logistic(inputs: int) -> Classification:
+    return Classification(build=partial(linear, inputs))
+
+
+def grouped() -> dict[str, Data]:
+    """Two classes and three groups; client c has none of the rarest."""
+    data = shards(diabetes(), CLIENTS)
+    rng = np.random.default_rng(0)
+    found = {}
+    for name, rows in data.items():
+        codes = rng.choice(3, len(rows), p=[0.6, 0.4, 0.0] if name == "c" else [0.6, 0.3, 0.1])
+        targets = (rows.targets > 0.2 * codes).astype(np.int64)
+        found[name] = replace(rows, targets=targets, groups={"sex": codes})
+    return found
+
+
+def chance(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 1 / (1 + np.exp(-logits))
+
+
+def test_every_round_follows_the_rule(tmp_path: Path) -> None:
+    """λ as the paper and its code have it, with sums over all rows, clients weighted by their rows."""
+    data = grouped()
+    states = rounds_of(
+        FedFB(attribute="sex", groups=3, alpha=ALPHA),
+        data=data,
+        task=logistic(10),
+        training=Training(learning_rate=ETA, batch_size=1000, steps=STEPS),
+        initial={"weight": np.ones((1, 10)) / 5},
+        folder=tmp_path,
+        mechanism=Mean(weighting="examples"),
+    )
+    x = np.concatenate([rows.features for rows in data.values()])
+    y = np.concatenate([rows.targets for rows in data.values()])
+    z = np.concatenate([rows.groups["sex"] for rows in data.values()])
+    m = np.array([[np.sum((y == c) & (z == g)) for g in range(3)] for c in range(2)])
+    size, total = m.sum(0), m.sum()
+    w, lam = np.ones(10) / 5, np.stack([size, size]) / total
+    for number, state in zip(range(1, 7), states, strict=False):
+        loss = -np.log(np.where(y == 1, chance(x @ w), 1 - chance(x @ w)))
+        sums = np.array([[loss[(y == c) & (z == g)].sum() for g in range(3)] for c in range(2)])
+        w = np.average(
+            [descended(w, rows, lam * total / size) for rows in data.values()],
+            axis=0,
+            weights=[len(rows) for rows in data.values()],
+        )
+        f = (
+            -sums[0, 0] / size[0]
+            + sums[0] / size
+            + sums[1, 0] / size[0]
+            - sums[1] / size
+            + m[0, 0] / size[0]
+            - m[0] / size
+        )
+        lam[0, 1:] += ALPHA / np.sqrt(number) * f[1:]
+        lam[0, 0] -= ALPHA / np.sqrt(number) * f[1:].sum()
+        lam[0] = np.clip(lam[0], 0, 2 * size / total)
+        lam[1] = 2 * size / total - lam[0]
+        np.testing.assert_allclose(state.parameters["weight"][0], w, rtol=0, atol=1e-7)
+        found = state.memory["cells"]["weights"]
+        np.testing.assert_allclose(found, lam * total / size, rtol=0, atol=1e-6)
+
+
+def descended(
+    w: NDArray[np.float64], rows: Data, weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    counts = weights[rows.targets, rows.groups["sex"]]
+    for _ in range(STEPS):
+        slopes = counts * (chance(rows.features @ w) - rows.targets)
+        w = w - ETA * rows.features.T @ slopes / len(rows)
+    return w
+
+
+def test_the_first_round_is_federated_averaging_bit_by_bit(tmp_path: Path) -> None:
+    one, other = (
+        after(
+            1,
+            rounds_of(
+                strategy,
+                data=grouped(),
+                task=logistic(10),
+                training=Training(learning_rate=ETA, batch_size=8),
+                initial={"weight": np.ones((1, 10))},
+                folder=tmp_path,
+            ),
+        )
+        for strategy in (FedFB(attribute="sex", groups=3), FedAvg())
+    )
+    assert_same_bits(one.parameters, other.parameters)
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 1)] * 2, st.integers(0, 2)), min_size=1, max_size=40))
+def test_with_errors_for_losses_the_excess_is_the_gap_of_selection_rates(
+    rows: list[tuple[int, int, int]],
+) -> None:
+    labels, guesses, groups = np.array(rows).T
+    codes, shape = [labels, groups], (2, 3)
+    found = excess(shares(codes, shape), shares(codes, shape, (labels != guesses) * 1.0))
+    for group in range(3):
+        mine, first = guesses[groups == group], guesses[groups == 0]
+        wanted = mine.mean() - first.mean() if len(mine) and len(first) else 0.0
+        assert found[group] == pytest.approx(wanted, abs=1e-12)
+
+
+def unequal() -> dict[str, Data]:
+    """Two features: one says the class, the other the group, which most often goes with it."""
+    found = {}
+    for name, seed in (("a", 1), ("b", 2), ("c", 3)):
+        rng = np.random.default_rng(seed)
+        groups = rng.integers(0, 2, 200)
+        labels = (rng.random(200) < np.where(groups == 1, 0.8, 0.3)).astype(np.int64)
+        signal = labels - 0.5 + rng.normal(size=200)
+        features = np.stack([signal, groups - 0.5, np.ones(200)], axis=1)
+        found[name] = Data(features=features, targets=labels, groups={"sex": groups})
+    return found
+
+
+def parity_gap(strategy: Strategy, folder: Path) -> tuple[float, float]:
+    """The gap of selection rates, and the accuracy, over all rows."""
+    data = unequal()
+    states = rounds_of(
+        strategy,
+        data=data,
+        task=logistic(3),
+        training=Training(learning_rate=0.3, batch_size=200, steps=2),
+        initial={"weight": np.zeros((1, 3))},
+        folder=folder,
+    )
+    w = after(60, states).parameters["weight"][0]
+    rows = list(data.values())
+    guesses = np.concatenate([each.features @ w > 0 for each in rows])
+    labels = np.concatenate([each.targets for each in rows])
+    groups = np.concatenate([each.groups["sex"] for each in rows])
+    gap = float(guesses[groups == 1].mean() - guesses[groups == 0].mean())
+    return gap, float(np.mean(guesses == labels))
+
+
+def test_groups_get_the_good_outcome_more_alike_than_by_averaging(tmp_path: Path) -> None:
+    before, at_first = parity_gap(FedAvg(), tmp_path)
+    gap, accuracy = parity_gap(FedFB(attribute="sex", groups=2, alpha=0.3), tmp_path)
+    assert before > 0.5
+    assert abs(gap) < before / 2
+    assert accuracy > at_first - 0.15
+
+
+@given(
+    st.lists(st.floats(-1e9, 1e9), min_size=8, max_size=8), st.floats(1e-6, 1e3), st.integers(1, 3)
+)
+def test_whatever_noise_does_to_the_sums_the_weights_stay_between_0_and_2(
+    sums: list[float], alpha: float, rounds: int
+) -> None:
+    strategy = FedFB(attribute="sex", groups=2, alpha=alpha)
+    state = strategy.init({"w": np.zeros(2)})
+    rows, losses = np.array(sums).reshape(2, 2, 2)
+    mean = {"delta/w": np.ones(2), "rows": rows, "losses": losses}
+    for _ in range(rounds):
+        state = strategy.step(state, Released(mean=mean, participation=1.0))
+    weights = strategy.extras(state)["weights"]
+    assert np.all((weights >= 0) & (weights <= 2))
+    np.testing.assert_allclose(weights.sum(0), 2.0)
+
+
+@pytest.mark.parametrize("classes", [0, 1, 3])
+def test_other_numbers_of_classes_are_refused(classes: int) -> None:
+    with pytest.raises(ValueError, match=f"^Expected 2 classes, got {classes}: demographic parity"):
+        FedFB(attribute="sex", classes=classes)
