@@ -93,7 +93,7 @@ class Guard:
     def _question(self, instruction: Instruction, data: Data) -> bytes:
         """Everything that the answer depends on, so that equal questions have equal answers."""
         rows = {"features": data.features, "targets": data.targets}
-        arrays = [instruction.parameters, instruction.extras, rows]
+        arrays = [instruction.parameters, instruction.extras, rows, data.groups]
         public = {
             "run": instruction.run,
             "round": instruction.round,

@@ -36,6 +36,7 @@ from ..strategies import (
     FedYogi,
     PropFair,
     QFedAvg,
+    Reweighing,
     Scaffold,
     Strategy,
 )
@@ -83,6 +84,7 @@ STRATEGIES = {
     "ditto": Ditto,
     "fedminmax": FedMinMax,
     "fedfb": FedFB,
+    "reweighing": Reweighing,
 }
 MECHANISMS = {
     "mean": Mean,

@@ -10,6 +10,7 @@ from .fedopt import FedAdagrad, FedAdam, FedYogi
 from .fedprox import FedProx
 from .propfair import PropFair
 from .qfedavg import QFedAvg
+from .reweighing import Reweighing
 from .scaffold import Scaffold
 from .strategy import Correction, Fitted, Local, Personal, Received, Released, ServerState, Strategy
 from .term import TERM
@@ -35,6 +36,7 @@ __all__ = [
     "QFedAvg",
     "Received",
     "Released",
+    "Reweighing",
     "Scaffold",
     "ServerState",
     "Strategy",

@@ -16,7 +16,7 @@ from tacit.client import DPSGD, Client, Data, Guard, Memory, Plain, Training, in
 from tacit.client.guard import own_secret
 from tacit.privacy import Adjacency, Budget, Ledger, Mean, Unit
 from tacit.privacy.accountants import rdp_epsilon
-from tacit.strategies import FedAvg, FedProx, Scaffold, Strategy
+from tacit.strategies import Ditto, FedAvg, FedProx, Scaffold, Strategy
 from tacit.wire import Instruction, Purpose
 from tacit.wire.errors import Declined, StoreError
 from tacit.wire.messages import SPENT
@@ -143,8 +143,10 @@ def test_another_question_gets_other_noise_and_is_charged(
 def test_other_rows_get_other_noise(tmp_path: Path) -> None:
     """Or the difference of two answers would show, without noise, what changed."""
     one = guard(tmp_path).admit(ask(), ROWS, TRAINING).random(4)
+    regrouped = replace(ROWS, groups={"sex": np.zeros(len(ROWS), np.int64)})  # they may weigh rows
     changed = replace(ROWS, features=np.where(np.arange(13) == 3, 0, ROWS.features))
-    assert not np.array_equal(one, guard(tmp_path).admit(ask(), changed, TRAINING).random(4))
+    for other in (changed, regrouped):
+        assert not np.array_equal(one, guard(tmp_path).admit(ask(), other, TRAINING).random(4))
 
 
 @pytest.mark.parametrize("lost", ["all of it", "the end of it"])
@@ -211,4 +213,11 @@ def test_a_client_that_trains_with_privacy_does_not_say_what_the_received_model_
 
     with pytest.raises(Declined, match="privacy only"):
         client(tmp_path, strategy=Asking()).answer(ask())
+    assert spent(tmp_path) == 0.0
+
+
+def test_a_client_that_trains_with_privacy_has_no_model_of_its_own(tmp_path: Path) -> None:
+    """What it does on held-out rows would tell of train rows, and nothing is charged for it."""
+    with pytest.raises(Declined, match="a model of its own would have none"):
+        client(tmp_path, strategy=Ditto()).answer(ask())
     assert spent(tmp_path) == 0.0

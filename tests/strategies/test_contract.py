@@ -24,6 +24,7 @@ from tacit.strategies import (
     FedYogi,
     PropFair,
     QFedAvg,
+    Reweighing,
     Scaffold,
     Strategy,
 )
@@ -53,6 +54,8 @@ STRATEGIES: list[Strategy] = [
     Ditto(learning_rate=0.5, pull=0.0),
     FedMinMax(attribute="sex", groups=2),
     FedMinMax(attribute="sex", groups=3, learning_rate=0.5, mixing_rate=1.0),
+    Reweighing(attribute="sex"),
+    Reweighing(attribute="sex", weights=((1.0, 2.0), (0.5, 1.0))),
     FedFB(attribute="sex", groups=2, classes=2),
     FedFB(attribute="sex", groups=3, classes=2, learning_rate=0.5, alpha=2.0),
 ]

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from contracts.bits import assert_same_bits
-from contracts.learning import diabetes, linear, shards
+from contracts.groups import chance, logistic, parity_gap
+from contracts.learning import diabetes, shards
 from contracts.rounds import after, rounds_of
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tacit.client import Classification, Data, Training
+from tacit.client import Data, Training
 from tacit.privacy import Mean
-from tacit.strategies import FedAvg, FedFB, Released, Strategy
+from tacit.strategies import FedAvg, FedFB, Released
 from tacit.strategies.fedfb import excess
 from tacit.strategies.shares import shares
 
 CLIENTS = {"a": 30, "b": 55, "c": 12}
 ETA, STEPS, ALPHA = 0.05, 3, 0.2
-
-
-def logistic(inputs: int) -> Classification:
-    return Classification(build=partial(linear, inputs))
 
 
 def grouped() -> dict[str, Data]:
@@ -38,10 +34,6 @@ def grouped() -> dict[str, Data]:
         targets = (rows.targets > 0.2 * codes).astype(np.int64)
         found[name] = replace(rows, targets=targets, groups={"sex": codes})
     return found
-
-
-def chance(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 1 / (1 + np.exp(-logits))
 
 
 def test_every_round_follows_the_rule(tmp_path: Path) -> None:
@@ -126,39 +118,6 @@ def test_with_errors_for_losses_the_excess_is_the_gap_of_selection_rates(
         mine, first = guesses[groups == group], guesses[groups == 0]
         wanted = mine.mean() - first.mean() if len(mine) and len(first) else 0.0
         assert found[group] == pytest.approx(wanted, abs=1e-12)
-
-
-def unequal() -> dict[str, Data]:
-    """Two features: one says the class, the other the group, which most often goes with it."""
-    found = {}
-    for name, seed in (("a", 1), ("b", 2), ("c", 3)):
-        rng = np.random.default_rng(seed)
-        groups = rng.integers(0, 2, 200)
-        labels = (rng.random(200) < np.where(groups == 1, 0.8, 0.3)).astype(np.int64)
-        signal = labels - 0.5 + rng.normal(size=200)
-        features = np.stack([signal, groups - 0.5, np.ones(200)], axis=1)
-        found[name] = Data(features=features, targets=labels, groups={"sex": groups})
-    return found
-
-
-def parity_gap(strategy: Strategy, folder: Path) -> tuple[float, float]:
-    """The gap of selection rates, and the accuracy, over all rows."""
-    data = unequal()
-    states = rounds_of(
-        strategy,
-        data=data,
-        task=logistic(3),
-        training=Training(learning_rate=0.3, batch_size=200, steps=2),
-        initial={"weight": np.zeros((1, 3))},
-        folder=folder,
-    )
-    w = after(60, states).parameters["weight"][0]
-    rows = list(data.values())
-    guesses = np.concatenate([each.features @ w > 0 for each in rows])
-    labels = np.concatenate([each.targets for each in rows])
-    groups = np.concatenate([each.groups["sex"] for each in rows])
-    gap = float(guesses[groups == 1].mean() - guesses[groups == 0].mean())
-    return gap, float(np.mean(guesses == labels))
 
 
 def test_groups_get_the_good_outcome_more_alike_than_by_averaging(tmp_path: Path) -> None:
