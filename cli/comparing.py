@@ -19,7 +19,7 @@ from .result import side_by_side
 
 
 def compare_runs(
-    runs: Sequence[Path], targets: Path | None, form: Format, out: Path | None
+    runs: Sequence[Path], targets: Path | None, form: Format, out: Path | None = None
 ) -> None:
     """Compares, judges and shows. Raises `Missed` if a target is not met."""
     wanted = read_targets(targets) if targets else []
