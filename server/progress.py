@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -84,7 +84,10 @@ class Evaluated:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """The evaluation that `to_json` wrote. Raises ValueError or TypeError for anything else."""
-        found = cls(**json.loads(text))
+        table = json.loads(text)
+        if not isinstance(table, dict) or table.keys() != {field.name for field in fields(cls)}:
+            raise ValueError(f"{text[:40]!r}... does not have the parts of an evaluation")
+        found = cls(**table)
         tables = {client: _arrays(own) for client, own in found.tables.items()}
         pooled, total = _arrays(found.pooled_tables), _arrays(found.total)
         return replace(found, tables=tables, pooled_tables=pooled, total=total)

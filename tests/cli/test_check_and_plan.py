@@ -76,7 +76,8 @@ def test_plan_counts_the_bytes_of_control_variates(tacit: Tacit, wine: Path) -> 
     parameters = 13 * 64 + 64 + 64 * 3 + 3
     assert plain["sizes"]["up"] > 4 * parameters  # type: ignore[index]
     assert scaffold["sizes"]["up"] > 2 * 4 * parameters  # type: ignore[index]
-    assert plain["bytes_up"] == 2 * 3 * plain["sizes"]["up"]  # type: ignore[index]
+    counted = 2 * 3 * plain["sizes"]["counts"]  # type: ignore[index]
+    assert plain["bytes_up"] == 2 * 3 * plain["sizes"]["up"] + counted  # type: ignore[index]
     assert plain["privacy"]["guarantee"] is None  # type: ignore[index]
     assert plain["seconds"]["training"] > 0  # type: ignore[index]
 
