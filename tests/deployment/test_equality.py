@@ -28,6 +28,11 @@ STUDIES: dict[str, dict[str, Any]] = {
         "strategy": {"kind": "scaffold"},
         "sampler": {"kind": "fixed", "size": 2},
     },
+    "with a place for every client": {
+        "strategy": {"kind": "afl"},
+        "mechanism": {"kind": "mean", "weighting": "uniform"},
+        "deployment": {"clients": ["client-002", "client-000", "client-001"]},
+    },
     "with noise at the coordinator": {
         "strategy": {"kind": "fedadam"},
         "mechanism": {"kind": "gaussian", "clip": 1.0, "noise_multiplier": 0.5},
