@@ -12,6 +12,7 @@ from .assessment import (
     LocalGap,
 )
 from .clients import Evenness, evenness
+from .comparison import ComparedAttribute, Comparison, Counted, Difference, compare
 from .intervals import Interval
 from .statistics import Spread, add, headline, rates, spread
 from .tables import Attribute, Judged, Schema, Tables
@@ -22,6 +23,10 @@ __all__ = [
     "Bin",
     "ByAttribute",
     "ClientFairness",
+    "ComparedAttribute",
+    "Comparison",
+    "Counted",
+    "Difference",
     "Estimate",
     "Evenness",
     "Gap",
@@ -34,6 +39,7 @@ __all__ = [
     "Tables",
     "add",
     "assess",
+    "compare",
     "evenness",
     "headline",
     "rates",

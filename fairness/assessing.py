@@ -11,9 +11,8 @@ from .assessment import Assessment, ClientFairness
 from .clients import evenness, gains
 from .estimates import counts_of, draw, estimates
 from .groups import by_attribute
-from .intervals import CONFIDENCE
-from .measures import measure, of_attribute, overall
-from .statistics import headline
+from .intervals import CONFIDENCE, clients_anew
+from .measures import headline_of, measure, of_attribute, overall
 from .tables import Schema, Tables
 
 DRAWS: Final = 2000
@@ -58,13 +57,14 @@ def assess(
     }
     everyone = counts[schema.attributes[0].name].everyone()
     rates = measure(schema, everyone.total)
+    times = clients_anew(len(clients), draws, rng) if len(clients) > 1 else None
     return Assessment(
         rows=float(rates["loss"].rows[0]),
         deviation=deviation,
         floor=floor,
         draws=draws,
         confidence=CONFIDENCE,
-        overall=estimates(rates, draw(schema, everyone, draws, rng), least)[0],
+        overall=estimates(rates, draw(schema, everyone, times, draws, rng), least)[0],
         attributes=tuple(
             by_attribute(
                 schema,
@@ -72,6 +72,7 @@ def assess(
                 counts[attribute.name],
                 clients,
                 least=least,
+                times=times,
                 draws=draws,
                 rng=rng,
             )
@@ -85,9 +86,8 @@ def client_fairness(
     schema: Schema, tables: Mapping[str, Tables], alone: Mapping[str, float]
 ) -> ClientFairness | None:
     """How the headline rate is spread over the clients that have rows; None if none has."""
-    told = {None: [], 0: ["rmse"]}.get(schema.classes, ["accuracy"])
-    rate, more_is_better = headline(told)
-    values = {client: _rate_of(schema, own, rate) for client, own in tables.items()}
+    rate, more_is_better = headline_of(schema)
+    values = dict(zip(tables, client_rates(schema, tables, rate), strict=True))
     values = {client: value for client, value in values.items() if not np.isnan(value)}
     if not values:
         return None
@@ -107,6 +107,10 @@ def client_fairness(
     )
 
 
-def _rate_of(schema: Schema, tables: Tables, rate: str) -> float:
-    merged = overall(of_attribute(tables, schema.attributes[0].name))
-    return float(measure(schema, merged)[rate].value[0])
+def client_rates(schema: Schema, tables: Mapping[str, Tables], rate: str) -> list[float]:
+    """One rate of each client over all of its rows; NaN for a client without."""
+    name = schema.attributes[0].name
+    return [
+        float(measure(schema, overall(of_attribute(own, name)))[rate].value[0])
+        for own in tables.values()
+    ]

@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from .rate import Array
+from .rate import Array, divide
 from .scores import midpoints
 
 CLIENT_MOMENTS: Final = ("clients", "sum", "squares", "entropy")
@@ -52,10 +52,7 @@ def evenness(values: Array, more_is_better: bool = True) -> Evenness:
     """
     if not len(values) or not values.min() >= 0:
         raise ValueError(f"Expected values >= 0 of one client or more, got {len(values)} values.")
-    ordered = np.sort(values)
-    logs = ordered * np.log(np.where(ordered > 0, ordered, 1.0))
-    moments = np.array([len(values), ordered.sum(), (ordered**2).sum(), logs.sum()])
-    return _evenness(moments, ordered, np.ones(len(values)), more_is_better)
+    return _evenness(spread_of(values, np.ones(len(values)), more_is_better), len(values))
 
 
 def client_moments(value: float) -> Array:
@@ -74,54 +71,84 @@ def evenness_from_sums(moments: Array, histogram: Array, more_is_better: bool = 
     """The same from sums over clients, of values in [0, 1]. Raises ValueError for no clients.
 
     Mean, variance, `jain` and `entropy` are exact. Those that need the order of clients take a bin's
-    middle for its values: extremes and tenths are off by half a bin at most, and `gini` by half a bin
-    over the mean.
+    middle for its values: extremes and tenths are off by half a bin at most, and `gini` by one bin over
+    the mean.
     """
     if not moments[0] > 0:
         raise ValueError("Expected one client or more, got none.")
-    return _evenness(moments, midpoints(len(histogram)), histogram, more_is_better)
+    binned = spread_of(midpoints(len(histogram)), histogram, more_is_better)
+    return _evenness(binned | _exact(*moments), round(float(moments[0])))
 
 
-def _evenness(moments: Array, ordered: Array, times: Array, more_is_better: bool) -> Evenness:
-    """From moments, and from ascending values that each stand for so many clients."""
-    number, total, squares, logs = (float(moment) for moment in moments)
-    mean = total / number
-    variance = max(squares / number - mean**2, 0.0)
-    low, high = _tenth(ordered, times), _tenth(ordered[::-1], times[::-1])
-    there = ordered[times > 0]
-    ends = [(float(there[0]), low), (float(there[-1]), high)]
-    (worst, worst_tenth), (best, best_tenth) = ends if more_is_better else ends[::-1]
-    entropy = math.log(total) - logs / total if total > 0 else 0.0
+def spread_of(values: Array, times: Array, more_is_better: bool = True) -> dict[str, Array]:
+    """What `Evenness` holds, of values (K,) that each count so many `times`, shape (..., K): (...) each.
+
+    NaN where it is None there.
+    """
+    order = np.argsort(values if more_is_better else -values)
+    ordered, times = values[order], times[..., order]
+    there = times > 0
+    logs = ordered * np.log(np.where(ordered > 0, ordered, 1.0))
+    first, last = np.argmax(there, -1), len(values) - 1 - np.argmax(there[..., ::-1], -1)
+    return {
+        "worst": ordered[first],
+        "worst_tenth": _tenth(ordered, times),
+        "best_tenth": _tenth(ordered[::-1], times[..., ::-1]),
+        "best": ordered[last],
+        "gini": _gini(values, times[..., np.argsort(order)]),
+        **_exact(times.sum(-1), times @ ordered, times @ ordered**2, times @ logs),
+    }
+
+
+def _exact(number: Array, total: Array, squares: Array, logs: Array) -> dict[str, Array]:
+    """What follows from `CLIENT_MOMENTS` without the order of clients."""
+    mean = divide(total, number)
+    variance = np.maximum(divide(squares, number) - mean**2, 0.0)
+    entropy = np.log(np.where(total > 0, total, 1.0)) - divide(logs, total)
+    return {
+        "mean": mean,
+        "variance": variance,
+        "deviation": np.sqrt(variance),
+        "jain": divide(total**2, number * squares),
+        "entropy": np.clip(divide(entropy, np.log(number)), 0.0, 1.0),
+    }
+
+
+def _tenth(ordered: Array, times: Array) -> Array:
+    """The mean over the first tenth of clients, rounded up."""
+    size = np.ceil(times.sum(-1, keepdims=True) / 10)
+    taken = np.clip(size - (np.cumsum(times, -1) - times), 0, times)
+    return divide(taken @ ordered, taken.sum(-1))
+
+
+def _gini(values: Array, times: Array) -> Array:
+    """The mean distance of two clients, over twice the mean."""
+    order = np.argsort(values)
+    ordered, times = values[order], times[..., order]
+    ranks = np.cumsum(times, -1) - times / 2  # the middle of the ranks of those that are alike
+    number, total = times.sum(-1), times @ ordered
+    return divide(2 * ((ranks * times) @ ordered), number * total) - 1
+
+
+def _evenness(found: Mapping[str, Array], clients: int) -> Evenness:
+    some = {name: float(value) for name, value in found.items()}
     return Evenness(
-        clients=round(number),
-        worst=worst,
-        worst_tenth=worst_tenth,
-        mean=mean,
-        best_tenth=best_tenth,
-        best=best,
-        variance=variance,
-        deviation=math.sqrt(variance),
-        gini=_gini(ordered, times) if total > 0 else None,
-        jain=total**2 / (number * squares) if squares > 0 else None,
-        entropy=min(max(entropy / math.log(number), 0.0), 1.0)
-        if total > 0 and number > 1
-        else None,
+        clients=clients,
+        worst=some["worst"],
+        worst_tenth=some["worst_tenth"],
+        mean=some["mean"],
+        best_tenth=some["best_tenth"],
+        best=some["best"],
+        variance=some["variance"],
+        deviation=some["deviation"],
+        gini=_or_none(some["gini"]),
+        jain=_or_none(some["jain"]),
+        entropy=_or_none(some["entropy"]),
     )
 
 
-def _tenth(ordered: Array, times: Array) -> float:
-    """The mean over the first tenth of clients, rounded up."""
-    size = math.ceil(times.sum() / 10)
-    before = np.cumsum(times) - times
-    taken = np.clip(size - before, 0, times)
-    return float((ordered * taken).sum() / taken.sum())
-
-
-def _gini(ordered: Array, times: Array) -> float | None:
-    """The mean distance of two clients, over twice the mean."""
-    number, total = times.sum(), (ordered * times).sum()
-    ranks = np.cumsum(times) - times / 2  # the middle rank, times 1, of those that are alike
-    return float(2 * (ranks * times * ordered).sum() / (number * total) - 1) if total > 0 else None
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def gains(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .assessment import Estimate
-from .intervals import Interval, clients_anew, intervals, rows_anew
+from .intervals import Interval, intervals, resum, rows_anew
 from .measures import measure, of_attribute, of_confusion, overall
 from .noise import noised, settle
 from .rate import Array, Rate
@@ -34,6 +34,14 @@ class Counts:
             deviation=self.deviation * float(np.sqrt(groups)),
         )
 
+    def with_clients(self, times: Array) -> dict[str, Array]:
+        """The total of clients that each come up so often: (D, ...) for `times` of shape (D, K)."""
+        return {kind: resum(times, stacked) for kind, stacked in self.stacked().items()}
+
+    def stacked(self) -> dict[str, Array]:
+        """The tables of all clients, one upon the other: (K, ...)."""
+        return {kind: np.stack([own[kind] for own in self.by_client]) for kind in self.total}
+
 
 def counts_of(
     attribute: str, tables_by_client: Mapping[str, Tables], total: Tables, deviation: float
@@ -48,12 +56,12 @@ def counts_of(
 
 
 def draw(
-    schema: Schema, counts: Counts, draws: int, rng: np.random.Generator
+    schema: Schema, counts: Counts, times: Array | None, draws: int, rng: np.random.Generator
 ) -> dict[str, dict[str, Array]]:
     """For each source of error, what it could have made of the rates: (D, G) by source and name.
 
     Confusion tables are drawn anew; rates that have a standard error are drawn from a normal
-    distribution.
+    distribution; clients are drawn as `times`, shape (D, K), says.
     """
     sampling = sampled(measure(schema, counts.total), draws, rng)
     resampled = dict(counts.total)
@@ -61,8 +69,8 @@ def draw(
         resampled["confusion"] = rows_anew(counts.total["confusion"], draws, rng)
         sampling |= values_of(of_confusion(schema, resampled["confusion"]))
     found = {"sampling": sampling}
-    if len(counts.by_client) > 1:
-        found["clients"] = values_of(measure(schema, clients_anew(counts.by_client, draws, rng)))
+    if times is not None and counts.by_client:
+        found["clients"] = values_of(measure(schema, counts.with_clients(times)))
     if counts.deviation:
         noise = measure(schema, noised(counts.total, counts.deviation, draws, rng))
         again = measure(schema, noised(resampled, counts.deviation, draws, rng))

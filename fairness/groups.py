@@ -28,12 +28,13 @@ def by_attribute(
     clients: tuple[str, ...],
     *,
     least: float,
+    times: Array | None,
     draws: int,
     rng: np.random.Generator,
 ) -> ByAttribute:
     """What one attribute shows. A group needs `least` rows behind a rate."""
     rates = measure(schema, counts.total)
-    drawn = draw(schema, counts, draws, rng)
+    drawn = draw(schema, counts, times, draws, rng)
     each = estimates(rates, drawn, least)
     rows = rates["loss"].rows
     gaps: tuple[Gap, ...] = ()
@@ -83,8 +84,7 @@ def local_gaps(
     least: float,
 ) -> tuple[LocalGap, ...]:
     """For each criterion the difference within each client, beside that of `gaps`."""
-    stacked = {kind: np.stack([own[kind] for own in counts.by_client]) for kind in counts.total}
-    rates = measure(schema, stacked)
+    rates = measure(schema, counts.stacked())
     over_all = {each.criterion: each for each in gaps if each.kind == Kind.DIFFERENCE}
     return tuple(
         _local_gap(

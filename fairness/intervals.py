@@ -7,14 +7,12 @@ axis.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from .rate import Array
-from .tables import Tables
 
 CONFIDENCE: Final = 0.95
 PERCENTILES: Final = (0.025, 0.5, 0.975)
@@ -60,17 +58,13 @@ def rows_anew(table: Array, draws: int, rng: np.random.Generator) -> Array:
     return drawn.reshape(draws, *table.shape).astype(np.float64)
 
 
-def clients_anew(
-    tables: Sequence[Tables], draws: int, rng: np.random.Generator
-) -> dict[str, Array]:
-    """The sums of the tables of as many clients drawn with replacement: (D, ...) for each name."""
-    number = len(tables)
-    times = rng.multinomial(number, np.full(number, 1 / number), size=draws).astype(np.float64)
-    return {name: resum(times, np.stack([own[name] for own in tables])) for name in tables[0]}
+def clients_anew(clients: int, draws: int, rng: np.random.Generator) -> Array:
+    """How often each client comes up in as many draws with replacement: (D, K)."""
+    return rng.multinomial(clients, np.full(clients, 1 / clients), size=draws).astype(np.float64)
 
 
 def resum(times: Array, tables: Array) -> Array:
-    """Tables of shape (K, ...) added up, each as often as a row of `times`, shape (D, K), says."""
+    """The sums (D, ...) of tables (K, ...) of clients, each as often as `times` (D, K) says."""
     return (times @ tables.reshape(len(tables), -1)).reshape(len(times), *tables.shape[1:])
 
 

@@ -8,6 +8,7 @@ from .confusion import binary_rates, class_rates
 from .moments import mean_rate, regression_rates
 from .rate import Array, Rate
 from .scores import auc, brier, calibration_error
+from .statistics import headline
 from .tables import Schema, Tables
 
 
@@ -47,6 +48,12 @@ def measure(schema: Schema, tables: Mapping[str, Array]) -> dict[str, Rate]:
         if schema.classes == 2:
             found |= {"auc": auc(scores), "brier": brier(scores)}
     return dict(sorted(found.items()))
+
+
+def headline_of(schema: Schema) -> tuple[str, bool]:
+    """The rate by which models are compared, and whether more of it is better."""
+    told = {None: [], 0: ["rmse"]}.get(schema.classes, ["accuracy"])
+    return headline(told)
 
 
 def of_confusion(schema: Schema, confusion: Array) -> dict[str, Rate]:
