@@ -12,7 +12,7 @@ from .clients import evenness, gains
 from .estimates import counts_of, draw, estimates
 from .groups import by_attribute
 from .intervals import CONFIDENCE, clients_anew
-from .measures import headline_of, measure, of_attribute, overall
+from .measures import headline_of, measure, of_attribute, together
 from .tables import Schema, Tables
 
 DRAWS: Final = 2000
@@ -111,6 +111,6 @@ def client_rates(schema: Schema, tables: Mapping[str, Tables], rate: str) -> lis
     """One rate of each client over all of its rows; NaN for a client without."""
     name = schema.attributes[0].name
     return [
-        float(measure(schema, overall(of_attribute(own, name)))[rate].value[0])
+        float(measure(schema, together(of_attribute(own, name)))[rate].value[0])
         for own in tables.values()
     ]

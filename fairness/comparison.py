@@ -202,7 +202,7 @@ def _gap(
         for source, own in first.draws.items()
         if names <= own.keys() & second.draws[source].keys()
     }
-    rows = min(side.rates[name].rows[chosen.any(0)].sum() for side in pair for name in names)
+    rows = min(side.rates[name].rows[chosen.any(-2)].sum() for side in pair for name in names)
     reason = "fewer than two groups to compare" if np.isnan(sum(values)) else None
     return _difference(values, reason, rows, changes)
 

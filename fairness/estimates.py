@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
 from .assessment import Estimate
 from .intervals import Interval, intervals, resum, rows_anew
-from .measures import measure, of_attribute, of_confusion, overall
+from .measures import measure, of_attribute, of_confusion, together
 from .noise import noised, settle
 from .rate import Array, Rate
 from .tables import Schema, Tables
 
 Values = Mapping[str, Array]
+CELLS: Final = 1 << 23
+"""Cells of a table that are drawn at a time: 64 MiB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +32,8 @@ class Counts:
         """The same with all groups taken together."""
         groups = len(self.total["loss"])
         return Counts(
-            total=overall(self.total),
-            by_client=tuple(overall(own) for own in self.by_client),
+            total=together(self.total),
+            by_client=tuple(together(own) for own in self.by_client),
             deviation=self.deviation * float(np.sqrt(groups)),
         )
 
@@ -63,6 +66,21 @@ def draw(
     Confusion tables are drawn anew; rates that have a standard error are drawn from a normal
     distribution; clients are drawn as `times`, shape (D, K), says.
     """
+    size = max(CELLS // max(table.size for table in counts.total.values()), 1)
+    found: list[dict[str, dict[str, Array]]] = []
+    for start in range(0, draws, size):
+        some = slice(start, min(start + size, draws))
+        chosen = None if times is None else times[some]
+        found.append(_draw(schema, counts, chosen, some.stop - start, rng))
+    return {
+        source: {name: np.concatenate([one[source][name] for one in found]) for name in rates}
+        for source, rates in found[0].items()
+    }
+
+
+def _draw(
+    schema: Schema, counts: Counts, times: Array | None, draws: int, rng: np.random.Generator
+) -> dict[str, dict[str, Array]]:
     sampling = sampled(measure(schema, counts.total), draws, rng)
     resampled = dict(counts.total)
     if "confusion" in counts.total:

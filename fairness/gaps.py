@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .rate import Array, Rate
+from .rate import Array, Rate, divide
 from .tables import Schema
 
 BY_CLASS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -82,46 +82,53 @@ def criteria(schema: Schema) -> tuple[Criterion, ...]:
 
 
 def comparable(criterion: Criterion, rates: Mapping[str, Rate], floor: float) -> NDArray[np.bool_]:
-    """Which groups have every rate, over `floor` rows or more: shape (K, ..., G) for K classes."""
+    """Which groups have every rate, over `floor` rows or more: shape (..., K, G) for K classes."""
     return np.stack(
         [
-            np.all([rates[n].rows >= max(floor, 1e-9) for n in names], axis=0)
-            & np.all([~np.isnan(rates[n].value) for n in names], axis=0)
-            for names in criterion.rates
-        ]
+            np.all([(rates[n].rows >= floor) & ~np.isnan(rates[n].value) for n in together], axis=0)
+            for together in criterion.rates
+        ],
+        axis=-2,
     )
 
 
 def gap(
     criterion: Criterion, kind: Kind, values: Mapping[str, Array], chosen: NDArray[np.bool_]
 ) -> Array:
-    """The gap between the groups that `chosen`, shape (K, ..., G), takes: shape (...).
+    """The gap between the groups that `chosen`, shape (..., K, G), takes: shape (...).
 
     NaN where fewer than two of them have the rates; `signed` wants exactly two.
     """
-    found = parts(criterion, kind, values, chosen)
+    each = parts(criterion, kind, values, chosen)
     worst = np.fmin if kind is Kind.RATIO else np.fmax
-    result: Array = worst.reduce(found.reshape(-1, *found.shape[2:]), axis=0)
+    result: Array = worst.reduce(each.reshape(*each.shape[:-2], -1), axis=-1)
     return result
 
 
 def parts(
     criterion: Criterion, kind: Kind, values: Mapping[str, Array], chosen: NDArray[np.bool_]
 ) -> Array:
-    """The gap of each rate of each class: shape (K, P, ...)."""
-    table = np.stack([np.stack([values[n] for n in names]) for names in criterion.rates])
-    taken = chosen & ~np.isnan(table).any(
-        1
-    )  # (K, ..., G): a group has all rates of a class, or none
-    table = np.where(taken[:, np.newaxis], table, np.nan)
-    number = taken.sum(-1)[:, np.newaxis]
+    """The gap of each of P rates of each of K classes: shape (..., K, P).
+
+    A group has all rates of a class, or it is not compared in that class.
+    """
+    table = np.stack(
+        [np.stack([values[n] for n in together], axis=-2) for together in criterion.rates], axis=-3
+    )
+    taken = (chosen & ~np.isnan(table).any(-2))[..., np.newaxis, :]
+    table = np.where(taken, table, np.nan)
+    number = taken.sum(-1)
     low, high = np.fmin.reduce(table, axis=-1), np.fmax.reduce(table, axis=-1)
-    if kind is Kind.DIFFERENCE:
-        return np.where(number >= 2, high - low, np.nan)
-    if kind is Kind.RATIO:
-        ratio = np.divide(low, high, out=np.full(low.shape, np.nan), where=high > 0)
-        return np.where(number >= 2, ratio, np.nan)
-    first = np.argmax(taken, -1)[:, np.newaxis, ..., np.newaxis]
-    last = taken.shape[-1] - 1 - np.argmax(taken[..., ::-1], -1)[:, np.newaxis, ..., np.newaxis]
-    pair = [np.take_along_axis(table, place, -1)[..., 0] for place in (first, last)]
-    return np.where(number == 2, pair[1] - pair[0], np.nan)
+    match kind:
+        case Kind.DIFFERENCE:
+            return np.where(number >= 2, high - low, np.nan)
+        case Kind.RATIO:
+            return np.where(number >= 2, divide(low, high), np.nan)
+        case Kind.SIGNED:
+            first = np.argmax(taken, -1)
+            last = taken.shape[-1] - 1 - np.argmax(taken[..., ::-1], -1)
+            pair = [
+                np.take_along_axis(table, np.broadcast_to(n, low.shape)[..., np.newaxis], -1)
+                for n in (first, last)
+            ]
+            return np.where(number == 2, (pair[1] - pair[0])[..., 0], np.nan)

@@ -189,7 +189,7 @@ def _local_gap(
                 name: replace(rate, value=rate.value[k], rows=rate.rows[k])
                 for name, rate in rates.items()
             }
-            undefined[client] = _too_few(_withheld(attribute, criterion, own, chosen[:, k], least))
+            undefined[client] = _too_few(_withheld(attribute, criterion, own, chosen[k], least))
         else:
             have[client] = float(found[k])
     worst = max(have, key=lambda client: have[client]) if have else None

@@ -20,7 +20,7 @@ def of_attribute(tables: Tables, attribute: str) -> dict[str, Array]:
     }
 
 
-def overall(tables: Mapping[str, Array]) -> dict[str, Array]:
+def together(tables: Mapping[str, Array]) -> dict[str, Array]:
     """The tables of all groups of an attribute taken together: one group."""
     return {
         kind: table.sum(-3 if kind in ("confusion", "scores") else -2, keepdims=True)
