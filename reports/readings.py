@@ -14,7 +14,7 @@ from ..fairness.assessment import Assessment, ByAttribute, Estimate
 from ..fairness.estimates import values_of
 from ..fairness.gaps import Kind, comparable, criteria, gap
 from ..fairness.intervals import intervals, resum
-from ..fairness.measures import measure, of_attribute, overall
+from ..fairness.measures import measure, of_attribute, together
 from ..fairness.rate import Array
 from ..fairness.statistics import add, headline, rates
 from ..fairness.tables import EVERYONE, Schema
@@ -202,7 +202,7 @@ def _over_groups(
 def _everyone(
     schema: Schema, found: Assessment, drawn: Mapping[str, Array]
 ) -> Iterator[tuple[Measure, Reading]]:
-    merged = overall(of_attribute(drawn, schema.attributes[0].name))
+    merged = together(of_attribute(drawn, schema.attributes[0].name))
     again = values_of(measure(schema, merged)) if drawn else {}
     for name, estimate in found.overall.items():
         draws = again[name][:, 0] if name in again else np.zeros(0)

@@ -58,8 +58,8 @@ class Released:
 class Received:
     """What the received model does on a client's own train rows, before anything is trained there.
 
-    `losses` has shape (n,), and `guesses` (the likeliest class, or the number) that of the labels, or (0,) for a task
-    without classes.
+    `losses` has shape (n,), and `guesses` (the likeliest class, or the number) that of the labels, or
+    (0,) for a task that tells none.
     """
 
     losses: NDArray[np.float64] = field(repr=False)
