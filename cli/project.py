@@ -31,7 +31,7 @@ batch_size = 10
 epochs = 2                        # of each client, in each round
 
 [strategy]
-kind = "fedavg"                   # or fedprox, scaffold, fednova, fedadam, fedyogi, fedadagrad, fedavgm
+kind = "fedavg"                   # or fedprox, scaffold, fedadam, qfedavg, afl, term, ditto: docs/fairness.md
 
 [sampler]
 kind = "everyone"                 # or kind = "fixed", size = 10; or kind = "poisson", rate = 0.2
@@ -47,6 +47,8 @@ kind = "everyone"                 # or kind = "fixed", size = 10; or kind = "poi
 
 [evaluate]
 every = 1
+groups = ["label"]                # by which groups to count; by default the attributes of the data
+# noise = { multiplier = 4.0, clip = 50.0 }     # counts with privacy: docs/fairness.md
 
 # [run]
 # workers = 2                     # processes; without it one for each core
