@@ -25,6 +25,7 @@ from ..strategies import (
     AFL,
     TERM,
     Ditto,
+    FairFed,
     FedAdagrad,
     FedAdam,
     FedAvg,
@@ -85,6 +86,7 @@ STRATEGIES = {
     "fedminmax": FedMinMax,
     "fedfb": FedFB,
     "reweighing": Reweighing,
+    "fairfed": FairFed,
 }
 MECHANISMS = {
     "mean": Mean,

@@ -2,6 +2,7 @@
 
 from .afl import AFL
 from .ditto import Ditto
+from .fairfed import FairFed
 from .fedavg import FedAvg, FedAvgM
 from .fedfb import FedFB
 from .fedminmax import FedMinMax
@@ -20,6 +21,7 @@ __all__ = [
     "TERM",
     "Correction",
     "Ditto",
+    "FairFed",
     "FedAdagrad",
     "FedAdam",
     "FedAvg",

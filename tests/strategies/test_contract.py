@@ -13,6 +13,7 @@ from tacit.strategies import (
     AFL,
     TERM,
     Ditto,
+    FairFed,
     FedAdagrad,
     FedAdam,
     FedAvg,
@@ -55,6 +56,8 @@ STRATEGIES: list[Strategy] = [
     FedMinMax(attribute="sex", groups=2),
     FedMinMax(attribute="sex", groups=3, learning_rate=0.5, mixing_rate=1.0),
     Reweighing(attribute="sex"),
+    FairFed(attribute="sex", clients=2),
+    FairFed(attribute="sex", clients=2, learning_rate=0.5, metric="parity", reweigh=False),
     Reweighing(attribute="sex", weights=((1.0, 2.0), (0.5, 1.0))),
     FedFB(attribute="sex", groups=2, classes=2),
     FedFB(attribute="sex", groups=3, classes=2, learning_rate=0.5, alpha=2.0),
@@ -106,7 +109,9 @@ def test_what_must_be_a_fraction_is_checked(kind: type[Any], name: str, value: f
         replace(SOME[kind], **{name: value})
 
 
-@pytest.mark.parametrize(("kind", "name"), [(FedProx, "mu"), (QFedAvg, "q"), (Ditto, "pull")])
+@pytest.mark.parametrize(
+    ("kind", "name"), [(FedProx, "mu"), (QFedAvg, "q"), (Ditto, "pull"), (FairFed, "beta")]
+)
 @pytest.mark.parametrize("value", [-0.1, math.nan, math.inf])
 def test_what_may_be_zero_is_never_negative(kind: type[Any], name: str, value: float) -> None:
     with pytest.raises(ValueError, match=rf"^Expected {name} >= 0, got {value}\.$"):
