@@ -68,9 +68,13 @@ def check_strategy(config: Config) -> None:
     lines = []
     for rule in RULES:
         answer = vars(composes)[rule.name]
-        if isinstance(answer, No) and rule.holds(config):
+        if not isinstance(answer, No) or vars(config.strategy).get(answer.unless) is not None:
+            continue
+        if rule.holds(config):
+            lifted = f", or set strategy.{answer.unless}" if answer.unless else ""
             lines.append(
-                f"strategy: {kind} does not go with {rule.with_what}: {answer.why}; {rule.remedy}."
+                f"strategy: {kind} does not go with {rule.with_what}: {answer.why}; "
+                f"{rule.remedy}{lifted}."
             )
     if lines:
         raise ConfigError("\n".join(lines))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..wire.lazy import each
 from ..wire.messages import Arrays, named, part
-from .checks import positive
+from .checks import known, positive
 from .compatibility import UNCOVERED, Composes, No
 from .strategy import Delta, Fitted, Local, Released, ServerState
 
@@ -48,9 +48,8 @@ class AFL(Delta):
 
     def init(self, parameters: Arrays) -> ServerState:
         """λ is uniform. Raises ValueError if the number of clients is still open."""
-        if self.clients is None:
-            raise ValueError("Expected the number of clients, got None: a run fills it in.")
-        mixture = np.full(self.clients, 1 / self.clients)
+        clients = known("clients", self.clients)
+        mixture = np.full(clients, 1 / clients)
         return ServerState(round=0, parameters=parameters, memory={"mixture": {"lambda": mixture}})
 
     def extras(self, state: ServerState) -> Arrays:

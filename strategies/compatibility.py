@@ -19,12 +19,15 @@ class Yes:
 
 @dataclass(frozen=True)
 class No:
-    """It does not go with that, and why."""
+    """It does not go with that, and why; unless it has a field of the name `unless`, and that is set."""
 
     why: str
+    unless: str = ""
 
     def __str__(self) -> str:
-        return f"no: {self.why}"
+        return (
+            f"no, unless `{self.unless}` is set: {self.why}" if self.unless else f"no: {self.why}"
+        )
 
 
 Answer = Yes | No

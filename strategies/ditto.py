@@ -6,13 +6,14 @@ Li et al., Ditto: Fair and Robust Federated Learning Through Personalization, IC
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
 from ..wire.messages import Arrays
 from .checks import not_negative
+from .compatibility import WITH_ANY, Composes, No, Yes
 from .fedavg import FedAvg
 from .strategy import Correction, Fitted, Personal
 
@@ -32,6 +33,11 @@ class Ditto(FedAvg):
     True
     """
 
+    composes: ClassVar[Composes] = replace(
+        WITH_ANY,
+        client_dp=Yes("for the shared model; the clients' own are theirs alone"),
+        row_dp=No("what own models do on held-out rows would tell of train rows without noise"),
+    )
     pull: float = 1.0
 
     def __post_init__(self) -> None:

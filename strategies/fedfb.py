@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..wire.lazy import each
 from ..wire.messages import Arrays, named, part
 from .checks import known, positive
+from .compatibility import UNCOVERED, Composes, Yes
 from .shares import UNIT, shares
 from .strategy import Correction, Delta, Fitted, Local, Released, ServerState
 
@@ -40,6 +41,13 @@ class FedFB(Delta):
     (2, 3)
     """
 
+    composes: ClassVar[Composes] = Composes(
+        client_dp=Yes("groups' shares and losses have the same clip as the change"),
+        row_dp=UNCOVERED,
+        secure_aggregation=Yes(),
+        sampling=Yes(),
+        reveals="of each class and group the share in all rows, and the mean loss",
+    )
     asks: ClassVar[bool] = True
     attribute: str
     groups: int | None = None

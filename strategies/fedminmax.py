@@ -16,6 +16,7 @@ from ..wire.lazy import each
 from ..wire.messages import Arrays, named, part
 from .afl import on_simplex
 from .checks import known, positive
+from .compatibility import UNCOVERED, Composes, Yes
 from .shares import UNIT, shares
 from .strategy import Correction, Delta, Fitted, Local, Released, ServerState
 
@@ -38,6 +39,13 @@ class FedMinMax(Delta):
     {'weights': array([1., 1.])}
     """
 
+    composes: ClassVar[Composes] = Composes(
+        client_dp=Yes("groups' shares and losses have the same clip as the change"),
+        row_dp=UNCOVERED,
+        secure_aggregation=Yes(),
+        sampling=Yes(),
+        reveals="the share of each group in all rows, and its mean loss",
+    )
     asks: ClassVar[bool] = True
     attribute: str
     groups: int | None = None

@@ -6,12 +6,14 @@ and Information Systems 33, 2012, section 4.2 (doi 10.1007/s10115-011-0463-8), a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..wire.messages import Arrays
+from .compatibility import WITH_ANY, Composes, No
 from .fedavg import FedAvg
 from .shares import shares
 from .strategy import Correction, Local
@@ -29,6 +31,12 @@ class Reweighing(FedAvg):
     row alone, it multiplies the loss before the clip, and the sensitivity stays the clip.
     """
 
+    composes: ClassVar[Composes] = replace(
+        WITH_ANY,
+        row_dp=No(
+            "a row's weight would tell of all rows, and no clip covers that", unless="weights"
+        ),
+    )
     attribute: str
     groups: int | None = None
     classes: int | None = None
