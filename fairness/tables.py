@@ -97,6 +97,8 @@ class Schema:
         names = [attribute.name for attribute in self.attributes]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"Expected attributes with a name each, got {names}.")
+        if any("/" in name for name in (*names, *self.metrics)):
+            raise ValueError(f"Expected names without a slash, got {(*names, *self.metrics)}.")
         if self.bins < 1 or not self.most > 0 or (self.classes or 0) < 0:
             raise ValueError("Expected bins >= 1, most > 0 and classes >= 0.")
 
@@ -188,9 +190,8 @@ class Schema:
         targets, guesses = judged.targets.astype(np.float64), judged.guesses.astype(np.float64)
         residuals = guesses - targets
         if self.scale is not None:
-            targets, residuals = (
-                np.clip(values / self.scale, -1, 1) for values in (targets, residuals)
-            )
+            worst = (np.nan_to_num(v / self.scale, nan=1.0) for v in (targets, residuals))
+            targets, residuals = (np.clip(values, -1, 1) for values in worst)
         columns = (
             np.ones(len(targets)),
             residuals,

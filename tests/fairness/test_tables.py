@@ -98,3 +98,20 @@ def test_what_is_not_a_number_counts_as_the_worst_loss() -> None:
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_a_schema_survives_json(schema: Schema) -> None:
     assert schema_from(json.loads(json.dumps(asdict(schema)))) == schema
+
+
+def test_a_guess_that_is_not_a_number_counts_as_the_worst_error() -> None:
+    """One row that a model diverged on moves the tables by no more than any other."""
+    schema, zeros = Schema(classes=0, scale=2.0), np.zeros(2)
+    found = schema.count(
+        Judged(targets=zeros, guesses=np.array([np.nan, 0]), scores=zeros, losses=zeros)
+    )
+    assert found["everyone/errors"].tolist() == [[2.0, 1.0, 1.0, 1.0, 0.0, 0.0]]
+
+
+def test_a_name_with_a_slash_is_refused() -> None:
+    """The tables of `a` and of `a/b` could not be told apart."""
+    with pytest.raises(ValueError, match="without a slash"):
+        Schema(attributes=(Attribute(name="a/b", groups=("x",)),), classes=2)
+    with pytest.raises(ValueError, match="without a slash"):
+        Schema(classes=2, metrics=("top/5",))
