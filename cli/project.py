@@ -31,7 +31,7 @@ batch_size = 10
 epochs = 2                        # of each client, in each round
 
 [strategy]
-kind = "fedavg"                   # or fedprox, scaffold, fedadam, qfedavg, afl, term, ditto: docs/fairness.md
+kind = "fedavg"                   # or fedprox, scaffold, fedadam, ...; the fair ones: docs/fairness.md
 
 [sampler]
 kind = "everyone"                 # or kind = "fixed", size = 10; or kind = "poisson", rate = 0.2
