@@ -175,12 +175,13 @@ class Coordinator:
         return bool(self.measured) and wanted and not self.store.is_measured(round)
 
     def _instruction(self, purpose: Purpose, round: int, state: ServerState) -> Instruction:
+        fits = purpose is Purpose.FIT
         return Instruction(
             round=round,
             purpose=purpose,
             seed=self.seed,
-            parameters=state.parameters,
-            extras=self.strategy.extras(state) if purpose is Purpose.FIT else {},
+            parameters=self.strategy.start(state) if fits else state.parameters,
+            extras=self.strategy.extras(state) if fits else {},
             settings=self.settings,
             terms=self.mechanism.terms(state.memory.get(MECHANISM, {})),
             run=self.account.run,

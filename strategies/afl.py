@@ -23,8 +23,7 @@ class AFL(Delta):
     """x ← x + η Σ λₖΔₖ,  λ ← Π(λ + γ F), where Π projects onto the simplex and F are the clients' losses.
 
     Fₖ is the mean loss of the received model over client k's train rows; λ starts uniform. With one local
-    step a round this is the paper's algorithm. Its output is the mean of all x, for which the proof is;
-    here it is the last x.
+    step a round this is the paper's algorithm. The model is the mean of all x, as x and λ may circle.
 
     The server learns the loss of every single client, each in its own place of a vector, so nothing but
     a plain mean goes with it. A client that does not answer counts as one of loss 0.
@@ -49,8 +48,13 @@ class AFL(Delta):
     def init(self, parameters: Arrays) -> ServerState:
         """λ is uniform. Raises ValueError if the number of clients is still open."""
         clients = known("clients", self.clients)
-        mixture = np.full(clients, 1 / clients)
-        return ServerState(round=0, parameters=parameters, memory={"mixture": {"lambda": mixture}})
+        mixture = {"lambda": np.full(clients, 1 / clients)}
+        x = each(lambda a: a.astype(np.float64), parameters)
+        return ServerState(round=0, parameters=parameters, memory={"mixture": mixture, "x": x})
+
+    def start(self, state: ServerState) -> Arrays:
+        """x, in the dtypes of the model."""
+        return each(lambda x, a: x.astype(a.dtype), state.memory["x"], state.parameters)
 
     def extras(self, state: ServerState) -> Arrays:
         """λ."""
@@ -68,12 +72,14 @@ class AFL(Delta):
         return {**named("delta", delta), "losses": losses, "present": place}, {}
 
     def step(self, state: ServerState, released: Released) -> ServerState:
-        """x ← x + η Σ λₖΔₖ,  λ ← Π(λ + γ F)."""
+        """x ← x + η Σ λₖΔₖ,  λ ← Π(λ + γ F); the parameters are the mean of x over the rounds."""
         came = 1 / float(released.mean["present"].max())  # a mean of ones, each in its own place
-        step = each(lambda d: self.learning_rate * came * d, part("delta", released.mean))
+        rate, delta = self.learning_rate * came, part("delta", released.mean)
+        x = each(lambda x, d: x + rate * d, state.memory["x"], delta)
+        step = each(lambda x, mean: (x - mean) / (state.round + 1), x, state.parameters)
         losses = came * released.mean["losses"]
         mixture = on_simplex(state.memory["mixture"]["lambda"] + self.mixing_rate * losses)
-        return state.moved(step, mixture={"lambda": mixture})
+        return state.moved(step, x=x, mixture={"lambda": mixture})
 
 
 def on_simplex(point: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -42,6 +42,10 @@ class Scaffold:
         """c starts at zero."""
         return ServerState(round=0, parameters=parameters, memory={"c": zeros(parameters)})
 
+    def start(self, state: ServerState) -> Arrays:
+        """x."""
+        return state.parameters
+
     def extras(self, state: ServerState) -> Arrays:
         """The server's control variate c, in the dtypes of the model."""
         c = state.memory["c"]

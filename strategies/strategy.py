@@ -125,7 +125,7 @@ class Fitted:
 class Strategy(Protocol):
     """A federated algorithm. It never sees an individual update, and never a client's data.
 
-    The server half is `init`, `extras` and `step`. The client half is `correct`, `personal` and
+    The server half is `init`, `start`, `extras` and `step`, the client half `correct`, `personal` and
     `contribute`: whatever it contributes may be summed over clients. `memory` is the client's own, from
     its last round, and empty in its first. A strategy that `asks` is told what the received model does
     on the client's rows, which takes a pass over them. `composes` says what else it goes with.
@@ -138,8 +138,12 @@ class Strategy(Protocol):
         """The state before the first round."""
         ...
 
+    def start(self, state: ServerState) -> Arrays:
+        """What clients train from: as a rule the parameters, which are the model that is measured."""
+        ...
+
     def extras(self, state: ServerState) -> Arrays:
-        """What is sent beside the parameters."""
+        """What is sent beside that."""
         ...
 
     def correct(self, extras: Arrays, memory: Arrays, local: Local) -> Correction:
@@ -196,6 +200,10 @@ class Delta:
     """The client half that most algorithms share: train without correction, contribute the change."""
 
     asks: ClassVar[bool] = False
+
+    def start(self, state: ServerState) -> Arrays:
+        """The parameters."""
+        return state.parameters
 
     def extras(self, state: ServerState) -> Arrays:
         """Nothing."""

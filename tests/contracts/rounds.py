@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def rounds_of(
             round=number,
             purpose=Purpose.FIT,
             seed=0,
-            parameters=state.parameters,
+            parameters=strategy.start(state),
             extras=strategy.extras(state),
             settings=training.settings(),
         )
@@ -48,8 +49,15 @@ def rounds_of(
         )
         mean, _ = mechanism.release(fold.total(), sampling, {}, Secret.fresh().stream())
         assert mean is not None
-        state = strategy.step(state, Released(mean=mean, participation=len(cohort) / len(data)))
+        released = Released(mean=mean, participation=len(cohort) / len(data))
+        state = computed(strategy.step(state, released))
         yield state
+
+
+def computed(state: ServerState) -> ServerState:
+    """`state` with its arrays in memory: a store would have read them all."""
+    memory = {name: dict(arrays) for name, arrays in state.memory.items()}
+    return replace(state, parameters=dict(state.parameters), memory=memory)
 
 
 def after(count: int, states: Iterator[ServerState]) -> ServerState:

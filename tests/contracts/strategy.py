@@ -37,6 +37,7 @@ def check_strategy(strategy: Strategy, folder: Path) -> None:
     _the_layout_of_contributions_never_changes(strategy)
     _contributions_may_be_averaged(strategy)
     _a_still_round_moves_nothing(strategy)
+    _training_starts_at_a_model(strategy)
     _a_round_moves_towards_the_change(strategy)
     _a_state_survives_the_store(strategy, folder / "store")
     _a_memory_survives_the_disk(strategy, folder / "memory")
@@ -199,6 +200,14 @@ def _a_still_round_moves_nothing(strategy: Strategy) -> None:
     assert_same_bits(after.parameters, state.parameters)
     assert_same_bits(after.unmoved().parameters, state.parameters)
     assert (after.round, after.unmoved().round) == (1, 2)
+
+
+def _training_starts_at_a_model(strategy: Strategy) -> None:
+    """In the first round at the first model, and always at one of its layout."""
+    assert_same_bits(strategy.start(strategy.init(dyadic(0))), dyadic(0))
+    state, _ = play(strategy, 2)
+    for name, array in strategy.start(state).items():
+        assert (array.dtype, array.shape) == (dyadic(0)[name].dtype, dyadic(0)[name].shape)
 
 
 def _a_round_moves_towards_the_change(strategy: Strategy) -> None:

@@ -65,7 +65,7 @@ def test_every_round_follows_algorithm_1(tmp_path: Path) -> None:
         folder=tmp_path,
         mechanism=UNIFORM,
     )
-    w, mixture = np.ones(10), np.full(3, 1 / 3)
+    w, mixture, path = np.ones(10), np.full(3, 1 / 3), list[NDArray[np.float64]]()
     for _, state in zip(range(5), states, strict=False):
         errors = [rows.features @ w - rows.targets for rows in data.values()]
         gradients = [
@@ -74,7 +74,10 @@ def test_every_round_follows_algorithm_1(tmp_path: Path) -> None:
         losses = np.array([np.mean(e**2) / 2 for e in errors])
         w = w - 0.7 * ETA * mixture @ np.array(gradients)
         mixture = on_simplex(mixture + GAMMA * losses)
-        np.testing.assert_allclose(state.parameters["weight"][0], w, rtol=0, atol=1e-7)
+        np.testing.assert_allclose(state.memory["x"]["weight"][0], w, rtol=0, atol=1e-7)
+        path.append(w)
+        mean = np.mean(path, axis=0)
+        np.testing.assert_allclose(state.parameters["weight"][0], mean, rtol=0, atol=1e-7)
         np.testing.assert_allclose(state.memory["mixture"]["lambda"], mixture, rtol=0, atol=1e-7)
 
 

@@ -29,7 +29,7 @@ def weighed(kind: str, losses: list[float], order: list[int] | None = None) -> N
     strategy, count = make(kind, len(losses)), len(losses)
     state: ServerState = strategy.init({"w": np.zeros(count)})
     for _ in range(2):
-        before, parts = state.parameters["w"], []
+        before, parts = strategy.start(state)["w"], []
         for client in order or range(count):
             seen = Fitted(
                 delta={"w": np.eye(count)[client]},
@@ -41,7 +41,7 @@ def weighed(kind: str, losses: list[float], order: list[int] | None = None) -> N
             parts.append(strategy.contribute(seen, strategy.extras(state), {})[0])
         mean = {name: np.mean([part[name] for part in parts], axis=0) for name in parts[0]}
         state = strategy.step(state, Released(mean=mean, participation=1.0))
-    moved: NDArray[np.float64] = state.parameters["w"] - before
+    moved: NDArray[np.float64] = strategy.start(state)["w"] - before
     return moved
 
 
