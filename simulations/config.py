@@ -31,6 +31,7 @@ from ..strategies import (
     FedAvg,
     FedAvgM,
     FedFB,
+    FedMGDA,
     FedMinMax,
     FedNova,
     FedProx,
@@ -87,6 +88,7 @@ STRATEGIES = {
     "fedfb": FedFB,
     "reweighing": Reweighing,
     "fairfed": FairFed,
+    "fedmgda": FedMGDA,
 }
 MECHANISMS = {
     "mean": Mean,

@@ -5,6 +5,7 @@ from .ditto import Ditto
 from .fairfed import FairFed
 from .fedavg import FedAvg, FedAvgM
 from .fedfb import FedFB
+from .fedmgda import FedMGDA
 from .fedminmax import FedMinMax
 from .fednova import FedNova
 from .fedopt import FedAdagrad, FedAdam, FedYogi
@@ -27,6 +28,7 @@ __all__ = [
     "FedAvg",
     "FedAvgM",
     "FedFB",
+    "FedMGDA",
     "FedMinMax",
     "FedNova",
     "FedProx",
