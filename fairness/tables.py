@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from ..wire.messages import EXAMPLES
 
 Tables = Mapping[str, NDArray[np.float64]]
-"""Counts, and sums of values rounded to multiples of 2^-16: exact in float64 up to 2^37 rows."""
+"""Counts, and sums of values rounded to multiples of 2^-24: exact in float64 up to 2^29 rows."""
 
-UNIT: Final = 2.0**-16
+UNIT: Final = 2.0**-24
 EVERYONE: Final = "everyone"
 """The attribute that is counted where no other is declared: it has one group, of the same name."""
 MOMENTS: Final = ("rows", "sum", "squares")

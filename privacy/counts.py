@@ -23,7 +23,7 @@ from .sampling import Sampling
 from .secret import Secret, digest_of
 
 FINEST: Final = 2.0**-16
-"""The grid that tables are on already: nothing is rounded where the noise allows it."""
+"""The finest grid that counts with noise are on; what is counted exactly is on a finer one."""
 MOST: Final = 2.0**40
 """What no entry exceeds: more than that is no count, and not worth an overflow."""
 LARGEST: Final = 1 << 20

@@ -53,3 +53,15 @@ def test_no_rows_have_no_mean_and_one_target_has_no_r2() -> None:
     alike = regression_rates(np.array([2.0, 0.0, 1.0, 0.5, 2.0, 2.0]))
     assert np.isnan(alike["r2"].value)
     assert alike["mae"].value == 0.5
+
+
+def test_errors_that_are_small_beside_the_scale_are_not_lost() -> None:
+    """Of 0.1 % of the scale: each square is 1e-6, of which rounding keeps 5 %."""
+    rng = np.random.default_rng(1)
+    targets, zeros = rng.random(500), np.zeros(500)
+    guesses = targets + rng.normal(0, 1e-3, 500)
+    judged = Judged(targets=targets, guesses=guesses, scores=zeros, losses=zeros + 1e-3)
+    tables = Schema(classes=0).count(judged)
+    found = regression_rates(tables["everyone/errors"])["rmse"].value[0]
+    assert found == pytest.approx(root_mean_squared_error(targets, guesses), rel=0.01)
+    assert mean_rate(tables["everyone/loss"], 16.0).value[0] == pytest.approx(1e-3, rel=0.01)
