@@ -12,7 +12,6 @@ from .assessment import (
     LocalGap,
 )
 from .clients import Evenness, evenness
-from .comparison import ComparedAttribute, Comparison, Counted, Difference, compare
 from .intervals import Interval
 from .statistics import Spread, add, headline, rates, spread
 from .tables import Attribute, Judged, Schema, Tables
@@ -23,10 +22,6 @@ __all__ = [
     "Bin",
     "ByAttribute",
     "ClientFairness",
-    "ComparedAttribute",
-    "Comparison",
-    "Counted",
-    "Difference",
     "Estimate",
     "Evenness",
     "Gap",
@@ -39,7 +34,6 @@ __all__ = [
     "Tables",
     "add",
     "assess",
-    "compare",
     "evenness",
     "headline",
     "rates",
