@@ -28,6 +28,7 @@ STUDIES: dict[str, dict[str, Any]] = {
         "strategy": {"kind": "scaffold"},
         "sampler": {"kind": "fixed", "size": 2},
     },
+    "with a model of its own at every client": {"strategy": {"kind": "ditto"}},
     "with a place for every client": {
         "strategy": {"kind": "afl"},
         "mechanism": {"kind": "mean", "weighting": "uniform"},

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from contracts.dpsgd import FAINT, fit, private, some
 from contracts.groups import parity_gap
+from contracts.learning import digits_task
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tacit.client import Training
 from tacit.strategies import FedAvg, Local, Reweighing
 from tacit.strategies.reweighing import independent
 
@@ -60,6 +64,22 @@ def test_a_given_weight_depends_on_its_own_row_alone(
     others = np.arange(len(rows)) != changed
     other = weights(FIXED, np.where(others, groups, 1 - groups), labels)
     np.testing.assert_array_equal(one[others], other[others])
+
+
+@pytest.mark.parametrize("weight", [1e-3, 1.0, 1e6])
+def test_however_large_its_weight_a_row_moves_a_private_step_by_at_most_its_clip(
+    weight: float,
+) -> None:
+    """DP-SGD without noise to speak of, on all rows and on all but one, which is of the other group."""
+    strategy = Reweighing(attribute="sex", weights=((1.0,) * 10, (weight,) * 10))
+    whole = replace(some(), groups={"sex": np.arange(12) // 11})
+    sums = []
+    for rows in (whole, whole.rows(slice(0, 11))):
+        trainer, training = private(digits_task(0.0), FAINT), Training(steps=1, batch_size=12)
+        correction = strategy.correct({}, {}, Local(labels=rows.targets, groups=rows.groups))
+        delta = fit(trainer, rows, training, correction).delta
+        sums.append(len(rows) * np.concatenate([array.ravel() for array in delta.values()]))
+    assert 0 < np.linalg.norm(sums[0] - sums[1]) <= FAINT.clip * (1 + 1e-5)
 
 
 def test_a_weight_of_own_frequencies_says_something_of_other_rows() -> None:
