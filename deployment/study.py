@@ -29,8 +29,8 @@ from ..wire.messages import Arrays
 if TYPE_CHECKING:
     from ..client.task import Task
 
-OWN: dict[str, Any] = {"run": True, "data": {"path": True}}
-"""What is nobody else's business: where a party computes, and where its rows are."""
+OWN: dict[str, Any] = {"run": True, "card": True, "data": {"path": True}}
+"""What need not be agreed on: where a party computes and has its rows, and what it says of the model."""
 
 
 def agreed(config: Config) -> dict[str, Any]:

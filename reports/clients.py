@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median, quantiles
 
-from .document import Block, Fact, Facts, Grid, Picture, Section, Status, inapplicable, unknown
+from ..fairness import ClientFairness
+from .document import (
+    Block,
+    Fact,
+    Facts,
+    Grid,
+    Picture,
+    Section,
+    Status,
+    inapplicable,
+    measured,
+    unknown,
+)
 from .plot import SHOWN, Figure, Frame, area, around, dot, line, shortened, words
 from .records import Records
 from .summary import Summary
 from .tables import number
 
 ROW = 16.0
-LEFT, RIGHT = 122.0, 462.0
+LEFT, RIGHT = 134.0, 464.0
 
 
 def clients(records: Records, summary: Summary) -> Section:
@@ -99,7 +111,7 @@ def _key(ghosts: bool) -> str:
 def _row(frame: Frame, summary: Summary, name: str, index: int) -> str:
     y = frame.top + ROW * (index + 0.5)
     x = frame.across(summary.clients[name][summary.rate])
-    found = [words(shortened(name, 17), LEFT - 8, y + 4, "end")]
+    found = [words(shortened(name, 16), LEFT - 8, y + 4, "end")]
     if name in summary.alone:
         ghost = frame.across(summary.alone[name])
         found += [line([(ghost, y), (x, y)], "line fine grey"), dot(ghost, y, "ghost purple", 4.6)]
@@ -143,12 +155,35 @@ def _description(summary: Summary, order: list[str], found: list[float]) -> str:
 def _clients(records: Records, summary: Summary) -> Iterator[Block]:
     figure = dot_plot(records, summary)
     if figure is None:
-        yield Facts((unknown("rates of clients", "nothing was measured"),))
+        noised = summary.federated.rows is not None
+        reason = "noise protects what single clients counted" if noised else "nothing was measured"
+        yield Facts((unknown("rates of clients", reason),))
         return
     yield Picture(figure)
     if not summary.alone:
         yield Facts((_no_ghosts(records),))
     yield _distribution(summary)
+    if (found := records.assessment) and found.clients:
+        yield Facts(tuple(_evenness(found.clients)))
+
+
+def _evenness(found: ClientFairness) -> Iterator[Fact]:
+    """How even it is, in single numbers."""
+    even, several = found.evenness, "all clients have 0"
+    yield measured("worst tenth of clients, mean", number(even.worst_tenth))
+    yield measured("best tenth of clients, mean", number(even.best_tenth))
+    yield measured("standard deviation over clients", number(even.deviation))
+    for name, value in (
+        ("Gini coefficient (0: all alike)", even.gini),
+        ("Jain's index (1: all alike)", even.jain),
+        ("entropy (1: all alike)", even.entropy),
+    ):
+        yield unknown(name, several) if value is None else measured(name, number(value))
+    if found.mean_gain is not None:
+        yield measured("gain over each client alone, mean", number(found.mean_gain))
+        yield measured("gain over each client alone, least", number(found.worst_gain))
+        harmed = f"{found.harmed:,} of {len(found.gain):,}"
+        yield measured("clients that are better served by their own model", harmed)
 
 
 def _no_ghosts(records: Records) -> Fact:

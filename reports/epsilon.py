@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from ..privacy.account import EVALUATION, FIT, MODEL
 from ..privacy.accountants import Counts, rdp_epsilon
 from ..privacy.budget import Budget, Unit
 from ..privacy.event import Event, Unaccountable, from_json
@@ -23,7 +24,7 @@ POINTS = 10
 AREA = 60
 """At how many rounds the areas of the figure are computed."""
 OTHERS = "other runs"
-KINDS = {"model": "models", "statistics": "statistics"}
+KINDS = {MODEL: "models", FIT: "training", EVALUATION: "evaluations"}
 """What each release of a run is called; another one is called what the ledger calls it."""
 COLOURS = ("purple", "green", "gold", "grey")
 Step = tuple[int, dict[str, Counts]]

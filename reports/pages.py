@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .card import card_section
 from .clients import clients
 from .closing import environment, repetition
 from .document import Document
+from .groups import groups
+from .limits import duties, limits
 from .participation import participation
 from .plot import Figure
 from .privacy_page import privacy_details, privacy_sections
@@ -27,8 +30,12 @@ def run_document(
             trained(records, summary),
             learning(records, summary),
             clients(records, summary),
+            groups(records, records.assessment),
             *privacy_sections(privacy, spent),
             participation(records, summary),
+            card_section(records, summary, privacy),
+            limits(records),
+            duties(),
             privacy_details(privacy),
             environment(records),
             repetition(records, summary),

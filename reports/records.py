@@ -10,9 +10,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ..fairness import Assessment, assess, headline, rates
 from ..server.progress import Committed, Evaluated
 from ..server.store import Store
 from ..simulations.baselines import Baselines, load_baselines
@@ -70,6 +74,29 @@ class Records:
     def rounds(self) -> int:
         """The last round that is safe."""
         return self.history[-1][0].round if self.history else 0
+
+    @cached_property
+    def assessment(self) -> Assessment | None:
+        """Whom the model served at the last evaluation; None if nothing was counted by group there."""
+        schema = self.population.schema if self.population else None
+        last = next((found for _, found in reversed(self.history) if found), None)
+        if schema is None or last is None or not last.total:
+            return None
+        return assess(
+            schema,
+            last.tables,
+            last.total,
+            rng=np.random.default_rng(self.config.seed),
+            deviation=last.deviation,
+            floor=self.config.evaluate.floor,
+            alone=alone(self.baselines),
+        )
+
+
+def alone(baselines: Baselines | None) -> dict[str, float]:
+    """The headline rate of the model that each client trained by itself."""
+    found = {name: rates(counts) for name, counts in baselines.alone.items()} if baselines else {}
+    return {name: own[rate] for name, own in found.items() if (rate := headline(own)[0]) in own}
 
 
 def read(folder: RunFolder) -> Records:

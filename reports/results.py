@@ -92,8 +92,9 @@ def _headline(records: Records, summary: Summary, privacy: Mapping[str, Any]) ->
     name = f"{summary.rate}, all held-out rows"
     yield unknown(name, nothing) if found.rows is None else measured(name, number(found.rows))
     name = f"{summary.rate}, worst served client"
+    hidden = "noise protects what single clients counted"
     yield (
-        unknown(name, nothing)
+        unknown(name, nothing if found.rows is None else hidden)
         if found.worst is None
         else measured(name, f"{number(found.worst)} ({found.worst_client})")
     )
@@ -113,8 +114,9 @@ def _verdict(summary: Summary) -> Iterator[Words]:
     yield " over all held-out rows"
     if summary.pooled_training and summary.pooled_training.rows is not None:
         yield f" (pooled training: {number(summary.pooled_training.rows)})"
-    yield f". The worst served client, {found.worst_client}, gets "
-    yield Strong(number(found.worst))
+    if found.worst_client is not None:
+        yield f". The worst served client, {found.worst_client}, gets "
+        yield Strong(number(found.worst))
     yield "."
 
 

@@ -42,6 +42,7 @@ def settings(config: Config) -> list[tuple[str, str]]:
             f"{training.optimizer}, learning rate {training.learning_rate:g} "
             f"({training.schedule}), batches of {training.batch_size}, {amount} a round",
         ),
+        ("evaluation", _evaluation(config)),
         ("rounds", str(config.rounds)),
         ("seed", str(config.seed)),
     ]
@@ -58,6 +59,18 @@ def _held_out(config: Config) -> str:
     seed = config.data.split_seed
     by = f"split_seed {seed}" if seed is not None else f"seed {config.seed}"
     return f"{config.data.held_out:.4g} of each client's rows, chosen by {by}"
+
+
+def _evaluation(config: Config) -> str:
+    found = config.evaluate
+    groups = ", ".join(found.groups) if found.groups is not None else "of the data"
+    noise = found.noise
+    said = (
+        "exact counts"
+        if noise is None
+        else f"noise of {noise.multiplier:g} times the most a member adds"
+    )
+    return f"every {found.every} rounds and after the last, groups {groups or 'none'}, {said}"
 
 
 def _budget(config: Config) -> str:

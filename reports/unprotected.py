@@ -67,6 +67,7 @@ def _unprotected(config: Config, shape: Sequence[int] | None) -> Iterator[str]:
     if config.mechanism_kind == "mean" and (told := config.strategy.composes.reveals) != "nothing":
         yield f"what the strategy needs of clients in every round: {told}"
     yield from _counts(config)
+    yield "how many rows of each group there are, where a simulation knows it: the report prints it"
     yield "who takes part, who is refused and who does not answer, as the coordinator sees it"
     yield "how many take part and are refused in each round, which the report prints"
     if config.mechanism_kind != "mean" and isinstance(config.strategy, Scaffold | Ditto):

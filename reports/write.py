@@ -10,17 +10,20 @@ from typing import Any
 
 from ..simulations.run_folder import RunFolder
 from ..wire.durable import write_durably
+from .card import card_document, parts
 from .charges import Charges, charges
 from .epsilon import epsilon_plot, spending
+from .groups import why_not
 from .markdown import markdown
 from .page import page
 from .pages import privacy_document, run_document
 from .privacy import privacy_report
+from .privacy_how import absent
 from .records import Records, read
 from .registry import registry_entry
 from .summary import Summary, summarise
 
-PAGE, MARKDOWN, TABLE = "report.html", "report.md", "report.json"
+PAGE, MARKDOWN, TABLE, CARD = "report.html", "report.md", "report.json", "model_card.md"
 PRIVACY_PAGE, PRIVACY_TABLE, REGISTRY = "privacy.md", "privacy.json", "privacy.registry.yaml"
 
 
@@ -51,6 +54,7 @@ def write_report(folder: RunFolder, out: Path | None = None) -> Written:
         PAGE: page(document),
         MARKDOWN: markdown(document),
         TABLE: _json(table),
+        CARD: markdown(card_document(records, summary, privacy)),
         PRIVACY_PAGE: markdown(privacy_document(privacy, figure)),
         PRIVACY_TABLE: _json(privacy),
         REGISTRY: _json(registry_entry(privacy)),  # YAML, of which JSON is a part
@@ -78,6 +82,13 @@ def as_table(
         "fingerprint": records.config.fingerprint(),
         "population": asdict(records.population) if records.population else None,
         "summary": asdict(summary),
+        "assessment": asdict(records.assessment)
+        if records.assessment
+        else absent(why_not(records)),
+        "card": {
+            title: [asdict(fact) for fact in facts]
+            for title, facts in parts(records, summary, privacy).items()
+        },
         "refusals": [
             {"round": number, "client": refusal.client, "reason": refusal.reason}
             for number, refusal in records.refusals

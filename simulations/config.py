@@ -44,6 +44,7 @@ from ..strategies import (
 )
 from ..wire.errors import TacitError
 from .architecture import Architecture, Characters, Convolutional, Perceptron
+from .card import CardSection
 from .datasets import DATASETS
 from .evaluation import EvaluateSection, Section
 from .oneof import MISSING, OneOf
@@ -216,6 +217,7 @@ class Config(Section):
     sampler: Annotated[Sampler, OneOf(SAMPLERS)] = Everyone()
     evaluate: EvaluateSection = EvaluateSection()
     deployment: DeploymentSection = DeploymentSection()
+    card: CardSection = CardSection()
     run: RunSection = RunSection()
 
     @property
@@ -252,8 +254,8 @@ class Config(Section):
         return tomli_w.dumps(_without_none(self.model_dump(mode="json")))
 
     def fingerprint(self) -> str:
-        """A digest of everything that may change the result: all but the table `run`."""
-        parts = self.model_dump(mode="json", exclude={"run"})
+        """A digest of everything that may change the result: all but the tables `run` and `card`."""
+        parts = self.model_dump(mode="json", exclude={"run", "card"})
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

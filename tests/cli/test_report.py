@@ -19,6 +19,7 @@ def test_a_report_goes_where_it_is_told_and_leaves_the_run_alone(tacit: Tacit, w
     assert names == [
         "clients.svg",
         "learning_curve.svg",
+        "model_card.md",
         "participation.svg",
         "privacy.json",
         "privacy.md",

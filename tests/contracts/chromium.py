@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,13 +27,20 @@ FLAGS = (
     "--disable-background-networking",
     "--remote-debugging-pipe",
 )
+AT_3_AND_4 = """
+import os, sys
+os.dup2(int(sys.argv[1]), 60), os.dup2(int(sys.argv[2]), 61)
+os.dup2(60, 3), os.dup2(61, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Where Chromium looks for its pipes."""
 
 
 class Tab:
     """A tab of a browser. `requested` and `complaints` are what happened in it so far."""
 
     def __init__(self, into: int, out: int) -> None:
-        self._into, self._out = into, os.fdopen(out, "rb")
+        self._into, self._out = into, out
         self._rest, self._last, self._session = b"", 0, ""
         self.requested: list[str] = []
         self.complaints: list[str] = []
@@ -98,7 +106,7 @@ class Tab:
 
     def _read(self) -> bytes:
         while b"\0" not in self._rest:
-            more = os.read(self._out.fileno(), 1 << 16)
+            more = os.read(self._out, 1 << 16)
             if not more:
                 return b""
             self._rest += more
@@ -118,11 +126,10 @@ class Tab:
 @contextmanager
 def browser() -> Iterator[Tab]:
     """A tab of a browser that ends with the context."""
-    to_read, into = os.pipe()
-    out, to_write = os.pipe()
+    (to_read, into), (out, to_write) = os.pipe(), os.pipe()
     with tempfile.TemporaryDirectory(prefix="tacit-") as profile:
         process = subprocess.Popen(
-            ["/bin/sh", "-c", f'exec "$0" "$@" 3<&{to_read} 4>&{to_write}', str(CHROMIUM), *FLAGS,
+            [sys.executable, "-c", AT_3_AND_4, str(to_read), str(to_write), str(CHROMIUM), *FLAGS,
              f"--user-data-dir={profile}"],
             pass_fds=(to_read, to_write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
@@ -132,5 +139,6 @@ def browser() -> Iterator[Tab]:
             yield Tab(into, out)
         finally:
             os.close(into)
+            os.close(out)
             process.terminate()
             process.wait()
