@@ -15,7 +15,7 @@ from ..simulations.run_folder import RunFolder
 from . import console
 from .options import Format
 from .outcome import Missed
-from .result import side_by_side
+from .table import side_by_side
 
 
 def compare_runs(

@@ -17,8 +17,8 @@ from ..simulations.setup import Setup, cautions, make_population, prepare
 from ..wire.errors import TacitError
 from . import console
 from .options import Format
-from .result import side_by_side
 from .sizes import readable, sizes
+from .table import side_by_side
 
 
 @dataclass(frozen=True, kw_only=True)

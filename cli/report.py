@@ -64,6 +64,7 @@ def _fetch(address: str, form: Format, out: Path, certs: Path, insecure: str | N
 def _report(folder: Path, form: Format, out: Path | None) -> None:
     from ..reports.write import write_report
     from ..simulations.run_folder import RunFolder
+    from .groups import group_tables
     from .result import comparison_table
 
     written = write_report(RunFolder(folder), out)
@@ -76,6 +77,8 @@ def _report(folder: Path, form: Format, out: Path | None) -> None:
             summary = written.summary
             console.caution(f"unfinished: {summary.round} of {summary.rounds} rounds are done.")
         console.out().print(comparison_table(written.summary))
+        for table in group_tables(written.assessment):
+            console.out().print(table)
         console.say(f"privacy: {written.headline}")
         for path in written.files:
             console.say(f"wrote {path}")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from ..reports.charges import charges
 from ..reports.guarantee import INSECURE, UNSEEN
@@ -19,7 +16,9 @@ from ..reports.summary import Summary
 from ..reports.tables import models, number
 from ..reports.unprotected import is_insecure
 from . import console
+from .groups import group_tables
 from .options import Format
+from .table import side_by_side
 
 LEFT_OUT = ("points", "clients", "held_out", "alone")
 
@@ -32,6 +31,8 @@ def show_result(records: Records, summary: Summary, form: Format, *, quiet: bool
         console.say(one_line(records.folder, summary))
     else:
         console.out().print(comparison_table(summary))
+        for table in group_tables(records.assessment):
+            console.out().print(table)
         for name, value in facts(records, summary):
             console.say(f"{name:<12}{value}")
 
@@ -89,16 +90,6 @@ def comparison_table(summary: Summary) -> Table:
         for name, scores in compared
     ]
     return side_by_side(head, rows)
-
-
-def side_by_side(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A plain table: the first column is names, the others are numbers."""
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
-    for index, name in enumerate(head):
-        table.add_column(name, justify="right" if index else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*map(Text, row))  # a client's name is not markup
-    return table
 
 
 def facts(records: Records, summary: Summary) -> list[tuple[str, str]]:

@@ -32,7 +32,7 @@ from ..wire.database import Where, name_of
 from ..wire.errors import StoreError
 from . import console
 from .options import Format
-from .result import side_by_side
+from .table import side_by_side
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from google.protobuf.json_format import MessageToDict
 
 from ..wire import federation_pb2 as pb
 from . import console
-from .result import side_by_side
+from .table import side_by_side
 
 END = ("finished", "budget_spent")
 """The events after which a run has nothing more to do."""

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..fairness import Assessment
 from ..simulations.run_folder import RunFolder
 from ..wire.durable import write_durably
 from .card import card_document, parts
@@ -32,6 +33,7 @@ class Written:
     """What was written where: `headline` is about privacy, `stopped` why the run ended early."""
 
     summary: Summary
+    assessment: Assessment | None
     headline: str
     stopped: str | None
     table: Mapping[str, Any]
@@ -65,6 +67,7 @@ def write_report(folder: RunFolder, out: Path | None = None) -> Written:
         write_durably(out / name, text.encode())
     return Written(
         summary=summary,
+        assessment=records.assessment,
         headline=privacy["headline"],
         stopped=records.stopped,
         table=table,
