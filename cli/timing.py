@@ -77,7 +77,7 @@ def estimate(
     each = costs.client + mean(steps) * costs.step
     slowest = costs.client + max(steps) * costs.step
     return Seconds(
-        start=start * (1 + workers / cores if workers else 1),
+        start=start * (2 if workers else 1),  # workers are forked from one process beside this
         training=rounds * (max(cohort * each / cores, slowest) + costs.round),
         evaluation=evaluations * costs.evaluation / cores,
         baselines=rounds * _baseline(setup, steps, costs, cores),

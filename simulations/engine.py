@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from multiprocessing import connection, parent_process
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerProcess
 from typing import NoReturn
 
 import torch
@@ -52,7 +52,7 @@ class Engine:
     job: Job
     store: Store
     workers: int
-    processes: Sequence[SpawnProcess] = ()
+    processes: Sequence[ForkServerProcess] = ()
     watch: Watch = field(default=lambda taken, members: None, repr=False)
     _number: int = 0
 
@@ -102,7 +102,8 @@ def spawned(job: Job, workers: int, device: str) -> Iterator[Engine]:
     store = _loopback_store()
     rows = SharedData.of(job.population.data)
     bare = replace(job, population=replace(job.population, data=job.population.data.rows(slice(0))))
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "torch._dynamo"])  # what takes seconds, once for all
     processes = [
         context.Process(
             target=_spawned_worker,
@@ -204,14 +205,14 @@ def nth_device(device: str, index: int) -> torch.device:
     return chosen
 
 
-def alive(processes: Sequence[SpawnProcess]) -> None:
+def alive(processes: Sequence[ForkServerProcess]) -> None:
     """Raises `WorkerLost` if one of `processes` has ended."""
     for process in processes:
         if process.exitcode is not None:
             raise WorkerLost(_obituary(process))
 
 
-def _obituary(process: SpawnProcess) -> str:
+def _obituary(process: ForkServerProcess) -> str:
     code = process.exitcode or 0
     if code < 0:
         name = signal.Signals(-code).name
@@ -228,7 +229,8 @@ def _obituary(process: SpawnProcess) -> str:
 def _spawned_worker(
     job: Job, rows: SharedData, device: str, rank: int, workers: int, port: int
 ) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as Ctrl-C, it is for the coordinator
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # they are for the coordinator
     threading.Thread(target=_die_with_parent, daemon=True).start()
     torch.set_num_threads(1)  # as many threads as workers, and the same bits for any number of them
     job = replace(job, population=replace(job.population, data=rows.view()))
