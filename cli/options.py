@@ -62,6 +62,13 @@ Changes = Annotated[
         help="Change one value of CONFIG, such as train.epochs=2. Repeatable.",
     ),
 ]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", help="The run folder. Without it, runs/<NAME OF THE FILE>-<UTC time>."
+    ),
+]
+Quiet = Annotated[bool, typer.Option(help="Show the result only, not the rounds.")]
 FormatOption = Annotated[
     Format, typer.Option("--format", help="How to answer on stdout: for people or for programs.")
 ]

@@ -7,13 +7,17 @@ import json
 import re
 import zipfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from . import console
 from .failing import failing_as
+from .operate import asking
 from .options import OPERATOR, Format, FormatOption, Insecure, OperatorCerts
+
+if TYPE_CHECKING:
+    from ..deployment.operator import Operator
 
 REPORT = Path("report")
 """Where the report of a run elsewhere goes."""
@@ -37,20 +41,17 @@ def report(
     insecure: Insecure = None,
 ) -> None:
     """Write report.html about a run, finished or not, and the same as Markdown, figures and JSON."""
-    with failing_as(form):
-        if not run.exists() and re.fullmatch(r"[^/\\]+:\d+", str(run)):
-            _fetch(str(run), form, out or REPORT, certs, insecure)
-        else:
+    if not run.exists() and re.fullmatch(r"[^/\\]+:\d+", str(run)):
+        with asking(str(run), certs, insecure, form) as operator:
+            _fetch(operator, form, out or REPORT)
+    else:
+        with failing_as(form):
             _report(run, form, out)
 
 
-def _fetch(address: str, form: Format, out: Path, certs: Path, insecure: str | None) -> None:
+def _fetch(operator: Operator, form: Format, out: Path) -> None:
     """The report as the coordinator writes it."""
-    console.hush_grpc()
-    from ..deployment.operator import Operator
-
-    with Operator.dialled(address, certs, insecure) as operator:
-        archive = zipfile.ZipFile(io.BytesIO(operator.report()))
+    archive = zipfile.ZipFile(io.BytesIO(operator.report()))
     out.mkdir(parents=True, exist_ok=True)
     for name in archive.namelist():
         path = out / Path(name).name  # in that folder, whatever the archive says

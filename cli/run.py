@@ -11,7 +11,7 @@ import typer
 
 from . import console
 from .failing import failing_as
-from .options import Changes, Format, FormatOption
+from .options import Changes, Format, FormatOption, Out, Quiet
 from .outcome import UsageError
 
 
@@ -20,12 +20,7 @@ def run(
         Path | None, typer.Argument(metavar="CONFIG", help="The TOML file of a new run.")
     ] = None,
     changes: Changes = [],  # noqa: B006 - typer reads it, nobody writes to it
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", help="The run folder. Without it, runs/<CONFIG>-<UTC time>."
-        ),
-    ] = None,
+    out: Out = None,
     resume: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Go on with the run in FOLDER; leave out CONFIG."),
@@ -35,7 +30,7 @@ def run(
         typer.Option(min=0, help="Worker processes; 0 trains in this one. Same as run.workers."),
     ] = None,
     form: FormatOption = Format.TEXT,
-    quiet: Annotated[bool, typer.Option(help="Show the result only, not the rounds.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train, or with --resume go on with what was stopped."""
     if workers is not None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from .failing import failing_as
-from .options import Changes, Format, FormatOption, Listen, Metrics
+from .options import Changes, Format, FormatOption, Listen, Metrics, Out, Quiet
 
 
 def serve(
@@ -26,10 +26,7 @@ def serve(
         bool, typer.Option("--insecure", help="No TLS, names are believed; on 127.0.0.1 only.")
     ] = False,
     metrics: Metrics = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="The run folder. Without it, runs/<STUDY>-<UTC time>."),
-    ] = None,
+    out: Out = None,
     resume: Annotated[
         Path | None,
         typer.Option(
@@ -38,7 +35,7 @@ def serve(
         ),
     ] = None,
     form: FormatOption = Format.TEXT,
-    quiet: Annotated[bool, typer.Option(help="Show the result only, not the rounds.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Coordinate a run: wait for clients, train with them, and go on after anything that happens."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C

@@ -9,8 +9,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
 from ..deployment.authority import Authority
 from ..wire.identity import Role
@@ -19,7 +18,7 @@ from . import console
 
 @dataclass
 class Sites:
-    """A process for each client, in `folder`, with a certificate of `authority`; gone when it is left.
+    """A process for each client, in `folder`, with a certificate of `authority`, until `close`.
 
     A process that fails ends the run, as Ctrl-C would, and its last words are shown.
     """
@@ -31,15 +30,8 @@ class Sites:
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _left: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Ends all of them."""
         self._left.set()
         for process in self._running.values():
             process.terminate()

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import closing
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from .failing import failing_as
-from .options import Changes, ConfigFile, Format, FormatOption
+from .options import Changes, ConfigFile, Format, FormatOption, Out, Quiet
 
 
 def up(
     config: ConfigFile,
     changes: Changes = [],  # noqa: B006 - typer reads it, nobody writes to it
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", help="The run folder. Without it, runs/<CONFIG>-<UTC time>."
-        ),
-    ] = None,
+    out: Out = None,
     form: FormatOption = Format.TEXT,
-    quiet: Annotated[bool, typer.Option(help="Show the result only, not the rounds.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Try a deployment out: a coordinator and a process for each client, with certificates."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
@@ -50,7 +43,7 @@ def _up(config: Path, changes: list[str], out: Path | None, form: Format, *, qui
         address="127.0.0.1:0", certs=authority.issue(Role.COORDINATOR, "coordinator")
     )
     authority.issue(Role.OPERATOR, "operator")  # `tacit status` and the like may look in
-    with Sites(folder.path / "sites", authority, config, tuple(changes)) as sites:
+    with closing(Sites(folder.path / "sites", authority, config, tuple(changes))) as sites:
         log = folder.path / "coordinator.log"
 
         def start(study: Study, port: int) -> None:

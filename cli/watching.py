@@ -10,6 +10,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 
 from ..wire import federation_pb2 as pb
+from ..wire.foreign import shown
 from . import console
 from .table import side_by_side
 
@@ -29,7 +30,7 @@ def as_object(status: pb.RunStatus) -> dict[str, Any]:
 def show_status(status: pb.RunStatus) -> None:
     """The run in a few lines, and a row for each client."""
     facts = {
-        "run": f"{_plain(status.run)[:8]}, served for {_span(status.seconds)}",
+        "run": f"{shown(status.run)[:8]}, served for {_span(status.seconds)}",
         "rounds": f"{status.round} of {status.rounds}",
         "now": _now(status),
         "late": f"{status.late} answers",
@@ -39,8 +40,8 @@ def show_status(status: pb.RunStatus) -> None:
         console.say(f"{name:<12}{value}")
     rows = [
         [
-            _plain(client.name),
-            _plain(client.state),
+            shown(client.name),
+            shown(client.state),
             _span(client.seconds) if client.connected else "–",
         ]
         for client in status.clients
@@ -62,7 +63,7 @@ def event_of(text: str) -> dict[str, Any]:
 def line_of(event: Mapping[str, Any]) -> str:
     """An event in one line, with the time of this machine."""
     when = datetime.fromtimestamp(float(event.get("time", 0.0)))
-    return f"{when:%Y-%m-%d %H:%M:%S}  {_plain(_said(event))}"
+    return f"{when:%Y-%m-%d %H:%M:%S}  {shown(_said(event))}"
 
 
 def _said(event: Mapping[str, Any]) -> str:
@@ -89,16 +90,11 @@ def _said(event: Mapping[str, Any]) -> str:
 
 def _now(status: pb.RunStatus) -> str:
     if not status.open:
-        return _plain(status.phase)
+        return shown(status.phase)
     waits = "waits for clients to connect"
     closes = f"closes in {_span(status.left)}" if status.left else waits
-    return f"{_plain(status.phase)}, round {status.open}: {closes}"
+    return f"{shown(status.phase)}, round {status.open}: {closes}"
 
 
 def _span(seconds: float) -> str:
     return str(timedelta(seconds=int(seconds)))
-
-
-def _plain(text: str) -> str:
-    """`text` without what a terminal would obey."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

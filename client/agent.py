@@ -24,8 +24,8 @@ from sqlalchemy.exc import OperationalError
 
 from ..wire import federation_pb2 as pb
 from ..wire import federation_pb2_grpc as rpc
-from ..wire.dial import reason_of
-from ..wire.errors import CodecError, Declined, Refused, StoreError
+from ..wire.dial import is_mistake, reason_of
+from ..wire.errors import CertificateError, CodecError, Declined, Refused, StoreError
 from ..wire.foreign import shown
 from ..wire.messages import Arrays, Instruction
 from ..wire.protocol import (
@@ -83,8 +83,8 @@ class Agent:
         and not the message, which may quote rows.
       - It returns only when the run is complete.
 
-    Raises `Refused` when the coordinator refuses it for good, and `Disagreement` when the study there
-    is another than here.
+    Raises `Refused` when the coordinator refuses it for good, `Disagreement` when the study there is
+    another than here, and `CertificateError` when the keys here were never good for that coordinator.
     """
 
     connect: Connect
@@ -239,6 +239,8 @@ class Agent:
             reason = shown(reason_of(error))
             if error.code() in FOR_GOOD:
                 raise Refused(f"The coordinator refuses this client: {reason}.") from None
+            if not self._run and is_mistake(error):  # later it is the coordinator's, and may pass
+                raise CertificateError(f"The coordinator was not believed: {reason}.") from None
         wait = self.coins.uniform(self._patience / 2, self._patience)
         self._patience = min(2 * self._patience, self.longest)
         text = f"not connected: {reason}; the next attempt is in {wait:.1f} s"

@@ -12,8 +12,8 @@ import grpc
 
 from ..wire import federation_pb2 as pb
 from ..wire import federation_pb2_grpc as rpc
-from ..wire.dial import dial, dial_insecurely, reason_of
-from ..wire.errors import Refused, Unreachable
+from ..wire.dial import dial, dial_insecurely, is_mistake, reason_of
+from ..wire.errors import CertificateError, Refused, Unreachable
 from ..wire.identity import Role
 from ..wire.keys import Keys
 
@@ -27,8 +27,8 @@ LONG: Final = 300.0
 class Operator:
     """Looks after the coordinator at `address`, over `channel`.
 
-    Every method raises `Unreachable` if the coordinator does not answer, and `Refused` if it will not
-    have this operator.
+    Every method raises `Unreachable` if the coordinator does not answer, `Refused` if it will not have
+    this operator, and `CertificateError` if these keys are not good for it.
     """
 
     address: str
@@ -78,6 +78,8 @@ class Operator:
             yield rpc.ControlStub(self.channel)
         except grpc.RpcError as error:
             reason = reason_of(error)
+            if is_mistake(error):
+                raise CertificateError(f"{self.address} was not believed: {reason}.") from error
             match error.code():
                 case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.DEADLINE_EXCEEDED:
                     raise Unreachable(f"{self.address} cannot be reached: {reason}.") from error

@@ -125,9 +125,7 @@ def _reach(
             journal=journal,
         )
         port = _port(study, folder, listening, remote, store, report)
-        if listening.metrics is not None:
-            _expose(listening.metrics, metrics)
-        with serving(remote.loop, port) as number:
+        with _exposed(listening.metrics, metrics), serving(remote.loop, port) as number:
             listens(number)
             try:
                 yield remote
@@ -188,13 +186,24 @@ def _patience(study: Study) -> Patience:
     return Patience(deadline=asked.deadline, enough=asked.enough, may_miss=asked.may_miss)
 
 
-def _expose(address: str, metrics: Metrics) -> None:
+@contextmanager
+def _exposed(address: str | None, metrics: Metrics) -> Iterator[None]:
+    """Within it Prometheus may scrape `metrics` at `address`, if there is one."""
+    if address is None:
+        yield
+        return
     try:
-        start_http_server(*_split(address), registry=metrics.registry)
+        server, thread = start_http_server(*_split(address), registry=metrics.registry)
     except OSError as error:
         raise Unreachable(
             f"{address} (--metrics) cannot be listened on: {error.strerror or error}."
         ) from error
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def _split(address: str) -> tuple[int, str]:

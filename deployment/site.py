@@ -27,7 +27,7 @@ from ..simulations.measuring import measuring_of
 from ..simulations.setup import Setup, prepare
 from ..simulations.worker import Job
 from ..wire.arrays import layout
-from ..wire.durable import write_durably
+from ..wire.durable import sweep, write_durably
 from ..wire.errors import StoreError
 from .study import agreed, check, fingerprint
 
@@ -107,6 +107,7 @@ class Site:
                 f"{self.folder} is in use by another process; stop it first."
             ) from None
         try:
+            sweep(self.folder)
             yield
         finally:
             lock.release()

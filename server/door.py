@@ -24,8 +24,8 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class Door(Protocol):
     """Decides about each call, and about open ones again and again."""
 
-    async def admit(self, context: Context, role: Role) -> Identity:
-        """Who calls; the call is aborted with the reason if it may not be made."""
+    async def admit(self, context: Context, *roles: Role) -> Identity:
+        """Who calls, in one of `roles`; the call is aborted with the reason if it may not be made."""
         ...
 
     def objection(self, identity: Identity) -> Objection | None:
@@ -46,7 +46,7 @@ class Certified:
     revocations: Revocations
     journal: Journal
 
-    async def admit(self, context: Context, role: Role) -> Identity:
+    async def admit(self, context: Context, *roles: Role) -> Identity:
         """See `Door`."""
         pems = list(context.auth_context().get("x509_pem_cert", []))
         try:
@@ -55,7 +55,7 @@ class Certified:
             await refuse(context, self.journal, "?", UNKNOWN, str(error))
         if found := self.objection(identity):
             await refuse(context, self.journal, identity.name, *found)
-        return await _allowed(context, self.journal, identity, role, self.clients)
+        return await _allowed(context, self.journal, identity, roles, self.clients)
 
     def objection(self, identity: Identity) -> Objection | None:
         """See `Door`. A list that cannot be read refuses everyone, until it can be."""
@@ -70,7 +70,7 @@ class Claimed:
     clients: Collection[str]
     journal: Journal
 
-    async def admit(self, context: Context, role: Role) -> Identity:
+    async def admit(self, context: Context, *roles: Role) -> Identity:
         """See `Door`."""
         agents = [
             value for key, value in context.invocation_metadata() or () if key == "user-agent"
@@ -79,7 +79,7 @@ class Claimed:
             identity = claimed(str(agents[0]).partition(" ")[0] if agents else "")
         except Unidentified as error:
             await refuse(context, self.journal, "?", UNKNOWN, str(error))
-        return await _allowed(context, self.journal, identity, role, self.clients)
+        return await _allowed(context, self.journal, identity, roles, self.clients)
 
     def objection(self, identity: Identity) -> Objection | None:
         """Nothing is known that could be wrong."""
@@ -87,13 +87,17 @@ class Claimed:
 
 
 async def _allowed(
-    context: Context, journal: Journal, identity: Identity, role: Role, clients: Collection[str]
+    context: Context,
+    journal: Journal,
+    identity: Identity,
+    roles: Collection[Role],
+    clients: Collection[str],
 ) -> Identity:
-    """`identity`, unless it may not do what `role` may."""
-    if identity.role is not role:
-        reason = f"the role {identity.role}, where {role} is needed"
+    """`identity`, unless it may not do what `roles` may."""
+    if identity.role not in roles:
+        reason = f"the role {identity.role}, where {' or '.join(roles)} is needed"
         await refuse(context, journal, identity.name, grpc.StatusCode.PERMISSION_DENIED, reason)
-    if role is Role.CLIENT and identity.name not in clients:
+    if identity.role is Role.CLIENT and identity.name not in clients:
         reason = "not on the list of clients (deployment.clients)"
         await refuse(context, journal, identity.name, grpc.StatusCode.PERMISSION_DENIED, reason)
     return identity

@@ -41,6 +41,7 @@ class Exchange:
     fold: Fold = field(default_factory=Fold, repr=False)
     verdicts: dict[str, pb.Verdict] = field(default_factory=dict, repr=False)
     uploads: dict[str, Upload] = field(default_factory=dict, repr=False)
+    accepted: int = 0
     closed: bool = False
     broken: Exception | None = None
     until: float | None = None
@@ -124,6 +125,7 @@ class Exchange:
         if self.fold.refusals and self.fold.refusals[-1].client == client:
             reason = self.fold.refusals[-1].reason
             verdict = pb.Verdict(status=pb.STATUS_REFUSED, reason=reason)
+        self.accepted += client in self.fold
         self.verdicts[client] = verdict
         return verdict, True
 
@@ -140,7 +142,7 @@ class Exchange:
         self.closed = True
         for client in sorted(self.members - self.verdicts.keys()):
             if self._is_complete():
-                reason = f"late: the round closed with {len(self.fold.receipts)} answers"
+                reason = f"late: the round closed with {self.accepted} answers"
                 self.fold.refusals.append(Refusal(client=client, reason=reason))
             else:
                 error = f"Late: no answer within {seconds:.0f} s"
@@ -148,7 +150,7 @@ class Exchange:
 
     def _is_complete(self) -> bool:
         """Whether all have answered, or enough were let in."""
-        return len(self.verdicts) == len(self.members) or len(self.fold.receipts) >= self.enough
+        return len(self.verdicts) == len(self.members) or self.accepted >= self.enough
 
     def release(self) -> None:
         """Lets go of every upload, and of the thread."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,17 +14,18 @@ from typing import Final
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from ..wire import federation_pb2 as pb
 from ..wire import federation_pb2_grpc as rpc
 from ..wire.errors import Unreachable
 from ..wire.protocol import MESSAGE
 from .control import Control
+from .door import Door
 from .malformed import Forgiving
 from .remote import Remote
 from .service import Federation
+from .standard import Health, Reflection
 
 GRACE: Final = 5.0
 """Seconds that open calls have to end in once the run is over."""
@@ -53,7 +55,7 @@ SERVICES: Final = [
     pb.DESCRIPTOR.services_by_name["Federation"].full_name,
     pb.DESCRIPTOR.services_by_name["Control"].full_name,
     health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
-    reflection.SERVICE_NAME,
+    reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"].full_name,
 ]
 
 
@@ -101,8 +103,10 @@ async def _start(port: Port) -> tuple[grpc.aio.Server, int]:
     server = grpc.aio.server(interceptors=[Forgiving()], options=[*OPTIONS, most])
     rpc.add_FederationServicer_to_server(port.federation, server)
     rpc.add_ControlServicer_to_server(port.control, server)
-    health_pb2_grpc.add_HealthServicer_to_server(await _health(), server)
-    reflection.enable_server_reflection(SERVICES, server)
+    door = port.federation.door
+    health_pb2_grpc.add_HealthServicer_to_server(await _health(door), server)
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(Reflection(door, SERVICES), server)
+    _expect_free(port.address)
     try:
         if port.credentials is None:
             number = server.add_insecure_port(port.address)
@@ -116,6 +120,17 @@ async def _start(port: Port) -> tuple[grpc.aio.Server, int]:
     return server, number
 
 
+def _expect_free(address: str) -> None:
+    """Raises `Unreachable` if `address` is taken, before gRPC does with lines for its developers."""
+    host, _, number = address.rpartition(":")
+    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    try:
+        socket.create_server((host.strip("[]"), int(number)), family=family).close()
+    except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]  # what was attempted has been said
+        raise Unreachable(f"{address} cannot be listened on: {reason}.") from error
+
+
 def _open_files() -> int:
     """How many this process may have open at once."""
     if os.name != "posix":
@@ -125,9 +140,9 @@ def _open_files() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-async def _health() -> health.HealthServicer:
-    servicer = health.HealthServicer()
-    for name in ["", *SERVICES]:
+async def _health(door: Door) -> Health:
+    servicer = Health(door)
+    for name in SERVICES:
         await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
     return servicer
 

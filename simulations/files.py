@@ -137,6 +137,8 @@ def _table(path: Path) -> dict[str, list[str]]:
     if len(lines) < 2:
         raise DataError(f"{path} has no rows below its header: check that it is complete.")
     header = lines[0]
+    if len(header) == 1 and ";" in header[0]:
+        raise DataError(f"{path}: its cells are separated by semicolons: save it with commas.")
     if "" in header:
         raise DataError(f"{path}: column {header.index('') + 1} has no name: name or drop it.")
     if twice := [name for name in header if header.count(name) > 1]:

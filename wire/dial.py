@@ -11,7 +11,13 @@ from .identity import Role, uri_of
 from .keys import Keys
 from .protocol import MESSAGE
 
-TRUST = "the authority in ca.pem did not issue its certificate: these keys are for another one"
+TRUST: Final = (
+    "the authority in ca.pem did not issue its certificate: these keys are for another one"
+)
+OTHER_HOST: Final = (
+    "its certificate names other hosts than the one that was dialled: "
+    "`tacit certs renew coordinator --host NAME`"
+)
 WORDS: Final = {
     "unable to get local issuer certificate": TRUST,
     "certificate signature failure": TRUST,
@@ -19,8 +25,7 @@ WORDS: Final = {
     "self-signed certificate": TRUST,
     "certificate has expired": "its certificate has expired: there, `tacit certs renew`",
     "certificate is not yet valid": "its certificate is not valid yet: compare the clocks",
-    "Hostname Verification Check failed": "its certificate names other hosts than the one that was "
-    "dialled: `tacit certs renew coordinator --host NAME`",
+    "Hostname Verification Check failed": OTHER_HOST,
     "WRONG_VERSION_NUMBER": "what answers there does not speak TLS",
     "Connection refused": "nothing listens there: it is not running, or on another port",
     "Domain name not found": "there is no host of that name",
@@ -84,3 +89,8 @@ def reason_of(error: grpc.RpcError) -> str:
     if error.code() is not grpc.StatusCode.UNAVAILABLE:
         return said or str(error.code().name)
     return next((words for phrase, words in WORDS.items() if phrase in said), said) or "no answer"
+
+
+def is_mistake(error: grpc.RpcError) -> bool:
+    """Whether the keys, or the name that was dialled, are not those of whoever answers there."""
+    return reason_of(error) in (TRUST, OTHER_HOST)

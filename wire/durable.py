@@ -42,6 +42,12 @@ def stream_durably(folder: Path, write: Callable[[BinaryIO], str], *, mode: int 
     return path
 
 
+def sweep(folder: Path) -> None:
+    """Removes what killed processes had begun to write in `folder` and below; none may be writing."""
+    for path in folder.rglob(f".{'[0-9a-f]' * 16}.tmp"):
+        path.unlink(missing_ok=True)
+
+
 def append_line(path: Path, line: str) -> None:
     """Appends `line` to `path`. One that a crash or a full disk cut short is left alone."""
     with path.open("a+b") as file:

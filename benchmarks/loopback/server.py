@@ -80,10 +80,10 @@ def _door(plan: Plan, journal: Journal) -> Door:
 class Said(Claimed):
     """The door behind a proxy that ends TLS: a header says who speaks."""
 
-    async def admit(self, context: Context, role: Role) -> Identity:
+    async def admit(self, context: Context, *roles: Role) -> Identity:
         """See `Door`."""
         said = dict(context.invocation_metadata() or ()).get("client", "")
-        return claimed(uri_of(role, str(said)))
+        return claimed(uri_of(roles[0], str(said)))
 
 
 def share_connections() -> None:

@@ -1,25 +1,19 @@
 """The real command in real processes, on a data set so small that a run takes no time.
 
 Importing torch and scikit-learn takes longer than such a run. So `tacit` forks from a process that
-has imported them; `cold` starts `python -m tacit`, as a user does. `begin` leaves it running.
+has imported them; `cold` starts `python -m tacit`, as a user does.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-Tacit = Callable[..., "subprocess.CompletedProcess[str]"]
-Begin = Callable[..., "Begun"]
+from contracts.processes import Shell, Tacit
 
 WINE = """\
 rounds = 2
@@ -36,23 +30,18 @@ workers = 0
 """
 
 FORKS = """
-import json, os, resource, sys, traceback
-os.environ["GRPC_VERBOSITY"] = "NONE"  # as the commands that dial do before they import it
-import sklearn.datasets, torch._dynamo
-import dp_accounting.pld, opacus.accountants
-import tacit.cli.audit_ledger, tacit.cli.audit_report, tacit.cli.comparing
-import tacit.cli.findings, tacit.cli.forecast, tacit.cli.running
-import tacit.cli.serving, tacit.cli.spent, tacit.cli.watching
-import tacit.deployment.operator, tacit.deployment.site
-from tacit.cli.main import main
+import json, os, resource, signal, sys, traceback
 
 def child(order):
+    from tacit.cli.main import main
+    os.setsid()  # a group of its own, as a shell gives to a job
     os.chdir(order["cwd"])
-    os.environ.update(order.get("environment", {}))
+    os.environ.update(order["environment"])
     for descriptor in (1, 2):
         os.dup2(os.open(order["files"][descriptor - 1], os.O_WRONLY | os.O_CREAT), descriptor)
     if limit := order["largest_file"]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, if pytest is in the background
     sys.argv = ["tacit", *order["arguments"]]
     try:
         main()
@@ -62,16 +51,25 @@ def child(order):
         traceback.print_exc()
         return 1
 
-for line in sys.stdin:
-    order = json.loads(line)
-    if not (process := order.get("reap") or os.fork()):
-        code = child(order)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    if order.get("wait", True):
-        process = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    print(process, flush=True)
+if __name__ == "__main__":  # which worker processes import
+    os.environ["GRPC_VERBOSITY"] = "NONE"  # as the commands that dial do before they import it
+    import sklearn.datasets, torch._dynamo
+    import dp_accounting.pld, opacus.accountants
+    import tacit.cli.audit_ledger, tacit.cli.audit_report, tacit.cli.comparing
+    import tacit.cli.findings, tacit.cli.forecast, tacit.cli.running
+    import tacit.cli.serving, tacit.cli.spent, tacit.cli.watching
+    import tacit.deployment.operator, tacit.deployment.site
+
+    for line in sys.stdin:
+        order = json.loads(line)
+        if "reap" in order:
+            answer = os.waitstatus_to_exitcode(os.waitpid(order["reap"], 0)[1])
+        elif not (answer := os.fork()):
+            code = child(order)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        print(answer, flush=True)
 """
 
 
@@ -109,71 +107,20 @@ def forks(
         process.stdin.close()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Begun:
-    """A command that runs, as the process `pid`."""
-
-    pid: int
-    out: Path
-    err: Path
-    end: Callable[[int], int]
-
-    def kill(self) -> None:
-        """As a crash does."""
-        os.kill(self.pid, signal.SIGKILL)
-        self.end(self.pid)
-
-    def wait(self) -> subprocess.CompletedProcess[str]:
-        """How it ended by itself."""
-        code = self.end(self.pid)
-        return subprocess.CompletedProcess([], code, self.out.read_text(), self.err.read_text())
-
-
 @pytest.fixture
-def begin(
+def shell(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, forks: subprocess.Popen[str]
-) -> Begin:
-    """Starts `tacit ARGUMENTS...` in `tmp_path`, in a fork, to be waited for or killed."""
-    said, numbers = tmp_path_factory.mktemp("said"), itertools.count()
-
-    def ask(**order: object) -> int:
-        assert forks.stdin is not None
-        assert forks.stdout is not None
-        forks.stdin.write(json.dumps(order) + "\n")
-        forks.stdin.flush()
-        return int(forks.stdout.readline())
-
-    def start(*arguments: object, largest_file: int = 0, **environment: str) -> Begun:
-        number = next(numbers)
-        files = [said / f"{number}.out", said / f"{number}.err"]
-        for file in files:
-            file.write_text("")
-        pid = ask(
-            wait=False,
-            cwd=str(tmp_path),
-            arguments=[str(argument) for argument in arguments],
-            files=[str(file) for file in files],
-            largest_file=largest_file,
-            environment=environment,
-        )
-        return Begun(pid=pid, out=files[0], err=files[1], end=lambda pid: ask(reap=pid))
-
-    return start
+) -> Iterator[Shell]:
+    """Starts commands in `tmp_path`."""
+    shell = Shell(forks=forks, folder=tmp_path, said=tmp_path_factory.mktemp("said"))
+    yield shell
+    shell.close()
 
 
 @pytest.fixture
-def tacit(begin: Begin) -> Tacit:
-    """Runs `tacit ARGUMENTS...` in `tmp_path`, to its end, in a fork.
-
-    With `largest_file`, no file can grow beyond so many bytes; other names are environment variables.
-    """
-
-    def run(
-        *arguments: object, largest_file: int = 0, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
-        return begin(*arguments, largest_file=largest_file, **environment).wait()
-
-    return run
+def tacit(shell: Shell) -> Tacit:
+    """Runs `tacit ARGUMENTS...` in `tmp_path`, to its end, in a fork; see `Shell`."""
+    return shell.run
 
 
 @pytest.fixture

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-import subprocess
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-Tacit = Callable[..., "subprocess.CompletedProcess[str]"]
+from contracts.processes import Tacit
 
 PRIVATE = """
 [mechanism]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-
-Tacit = Callable[..., "subprocess.CompletedProcess[str]"]
+from contracts.processes import Tacit
 
 ROWS = "x,y,target\n" + "\n".join(f"{i}.0,{i % 5},{i % 2}" for i in range(40)) + "\n"
 TASK = """

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import stat
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from contracts.processes import Tacit
 from tacit.wire.identity import Role
 from tacit.wire.keys import Keys
-
-Tacit = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture

@@ -7,19 +7,17 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from contracts.certificates import make_authority
-from contracts.processes import Shell, Started, eventually
+from contracts.processes import Shell, Started, Tacit, eventually
 from tacit.deployment import Authority
 from tacit.simulations.config import read_config
 from tacit.simulations.run import simulate
 from tacit.wire.identity import Role
-
-Tacit = Callable[..., "subprocess.CompletedProcess[str]"]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "deploy"
 SITES = ("bergen", "oslo", "turku")
@@ -59,6 +57,13 @@ class Consortium:
         keys = certs or self.authority.folder_of(name)
         return self.shell.start("join", self.address, *own, "--certs", keys, *words)
 
+    def watch(self, *words: str) -> Started:
+        """An operator who watches, and has heard of the start."""
+        keys = self.authority.folder_of("operator")
+        started = self.shell.start("watch", self.address, "--certs", keys, *words)
+        started.says("started")
+        return started
+
     def ask(self, *words: str, certs: Path | None = None) -> subprocess.CompletedProcess[str]:
         """What an operator is told."""
         command, *options = words
@@ -76,7 +81,8 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def consortium(forks: subprocess.Popen[str], rows: Path, folder: Path) -> Iterator[Consortium]:
     shutil.copy(EXAMPLE / "study.toml", folder)
     (folder / "rows").symlink_to(rows)
-    shell = Shell(forks, folder)
+    (folder / "said").mkdir()
+    shell = Shell(forks=forks, folder=folder, said=folder / "said")
     yield Consortium(shell, make_authority(folder / "certs", *SITES))
     shell.close()
 
@@ -106,9 +112,7 @@ def test_the_sites_reach_the_model_of_a_simulation_over_a_stop_and_a_resumption(
     pooled = [f"data.path={str(rows / 'all.csv')!r}", "data.owner=site", "rounds=3"]
     expected = simulate(read_config(EXAMPLE / "study.toml", [*pooled, "run.workers=0"]))
     first = parties.serve("study.toml", *SHORT, "--resume", "served")
-    watcher = parties.shell.start(
-        "watch", parties.address, "--certs", parties.authority.folder_of("operator")
-    )
+    watcher = parties.watch()
     sites = [parties.join("bergen"), parties.join("oslo")]
     for site in sites:
         site.says("handed in")
@@ -118,8 +122,11 @@ def test_the_sites_reach_the_model_of_a_simulation_over_a_stop_and_a_resumption(
     assert ended.returncode == 130
     assert "rounds up to 1 are safe; to go on: tacit serve --resume served" in ended.stderr
     watched = watcher.end()
+    assert watched.returncode == 130
     assert "round 1 is committed, with 3 updates" in watched.stdout
-    assert "it can be resumed" in watched.stderr
+    assert watched.stderr == (
+        "error: the coordinator ended before the run did; it can be resumed there.\n"
+    )
     for site in sites:
         site.says("not connected")
     second = parties.serve("study.toml", *SHORT, "--resume", "served").end()
@@ -151,8 +158,7 @@ def test_the_report_of_a_run_under_way_is_fetched(waiting: Consortium) -> None:
 
 
 def test_a_watcher_is_told_what_happened_before(waiting: Consortium) -> None:
-    keys = waiting.authority.folder_of("operator")
-    watcher = waiting.shell.start("watch", waiting.address, "--certs", keys, "--format", "json")
+    watcher = waiting.watch("--format", "json")
     watcher.says("round_began")
     assert [json.loads(line)["event"] for line in watcher.output().splitlines()] == [
         "started",
@@ -177,8 +183,8 @@ def test_who_was_revoked_or_never_known_is_told_in_one_line(waiting: Consortium)
     assert done.stderr == f"error: {waiting.address} refuses this operator: revoked.\n"
     other = make_authority(waiting.shell.folder / "other").folder_of("operator")
     done = waiting.ask("status", certs=other)
-    assert done.returncode == 1
-    assert "the authority in ca.pem did not issue its certificate" in done.stderr
+    assert done.returncode == 3
+    assert "was not believed: the authority in ca.pem did not issue its" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
@@ -205,12 +211,23 @@ def test_a_site_that_is_not_on_the_list_is_refused_for_good(waiting: Consortium)
     assert "not on the list of clients" in done.stderr
 
 
-def test_a_site_says_why_it_cannot_connect_and_what_is_kept_when_it_is_stopped(
+def test_a_site_with_the_keys_of_another_authority_is_told_so_and_ends(
     waiting: Consortium,
 ) -> None:
     other = make_authority(waiting.shell.folder / "elsewhere", "turku").folder_of("turku")
-    site = waiting.join("turku", certs=other)
-    site.says("not connected: the authority in ca.pem did not issue its certificate")
+    done = waiting.join("turku", certs=other).end()
+    assert done.returncode == 3
+    assert done.stderr == (
+        "error: The coordinator was not believed: the authority in ca.pem did not issue its "
+        "certificate: these keys are for another one.\n"
+    )
+
+
+def test_a_site_says_why_it_cannot_connect_and_what_is_kept_when_it_is_stopped(
+    waiting: Consortium,
+) -> None:
+    site = Consortium(waiting.shell, waiting.authority, port="1").join("turku")
+    site.says("not connected: nothing listens there")
     site.send(signal.SIGINT)
     done = site.end()
     assert done.returncode == 130
@@ -223,6 +240,7 @@ def test_a_site_keeps_to_its_own_cap_and_the_coordinator_says_so(parties: Consor
     text = text.replace("epochs = 1", "steps = 2")  # rows are drawn by their own coins
     (folder / "study.toml").write_text(text + PRIVATE)
     coordinator = parties.serve("study.toml", *SHORT, "--out", "served")
+    watcher = parties.watch()
     for site in SITES:
         parties.join(site, *(("--cap", "0.01") if site == "oslo" else ()))
     done = coordinator.end()
@@ -231,6 +249,18 @@ def test_a_site_keeps_to_its_own_cap_and_the_coordinator_says_so(parties: Consor
     refused = [e for e in map(json.loads, events) if e["event"] == "refused"]
     assert {event["client"] for event in refused} == {"oslo"}
     assert "budget" in refused[0]["reason"]
+    watched = watcher.end()
+    assert (watched.returncode, watched.stderr) == (0, "")
+    assert "finished after round 3" in watched.stdout.splitlines()[-1]
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(waiting: Consortium) -> None:
+    address = f"127.0.0.1:{waiting.port}"
+    done = waiting.shell.run("serve", "study.toml", "--listen", address, "--out", "second")
+    error, note = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert error == f"error: {address} cannot be listened on: Address already in use."
+    assert note == "note: no round is complete yet; to go on: tacit serve --resume second"
 
 
 def test_a_study_is_checked_where_no_rows_are(tacit: Tacit) -> None:

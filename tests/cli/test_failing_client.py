@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-Tacit = Callable[..., "subprocess.CompletedProcess[str]"]
+from contracts.processes import Tacit
 
 TASK = """
 from pathlib import Path

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 
 import pytest
 import tacit
-
-Tacit = Callable[..., "subprocess.CompletedProcess[str]"]
+from contracts.processes import Tacit
 
 HEAVY = (
     "torch",

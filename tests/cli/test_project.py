@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
-Tacit = Callable[..., "subprocess.CompletedProcess[str]"]
+from contracts.processes import Tacit
 
 
 def test_a_project_runs_as_it_is_and_with_its_own_task(tacit: Tacit, tmp_path: Path) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
-Tacit = Callable[..., "subprocess.CompletedProcess[str]"]
+from contracts.processes import Tacit
 
 
 def test_a_report_goes_where_it_is_told_and_leaves_the_run_alone(tacit: Tacit, wine: Path) -> None:

@@ -7,20 +7,19 @@ import json
 import os
 import pty
 import re
+import select
 import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from contracts.processes import Shell, Started, Tacit, is_over
 from tacit.simulations.config import read_config
 from tacit.simulations.run import simulate
-
-Tacit = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def objects(text: str) -> list[dict[str, Any]]:
@@ -106,16 +105,15 @@ def test_the_other_processes_of_torchrun_print_nothing(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no pseudo-terminals")
-def test_a_terminal_shows_a_table_that_stays(wine: Path, clean: dict[str, str]) -> None:
+def test_a_terminal_shows_a_table_that_stays(wine: Path, shell: Shell) -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-    command = [sys.executable, "-m", "tacit", "run", str(wine), "--set=rounds=60", "--out=out"]
-    with subprocess.Popen(
-        command, cwd=wine.parent, env={**clean, "TERM": "xterm"}, stdout=theirs, stderr=theirs
-    ) as process:
-        os.close(theirs)
-        shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", read_all(ours))
-    assert process.returncode == 0, shown
+    command = ("run", wine, "--set=rounds=60", "--out=out")
+    started = shell.start(*command, terminal=Path(os.ttyname(theirs)), TERM="xterm")
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", read_all(ours, started))
+    os.close(ours)
+    os.close(theirs)
+    assert started.end().returncode == 0, shown
     assert re.search(r"rounds +[━╸╺]+ +\d+/60", shown)
     last = shown.rpartition("training loss")[2]
     numbers = [words[0] for line in last.splitlines() if (words := line.split())]
@@ -124,13 +122,11 @@ def test_a_terminal_shows_a_table_that_stays(wine: Path, clean: dict[str, str]) 
     assert "tacit report out" in last
 
 
-def read_all(terminal: int) -> str:
-    """Until the other end is closed, which Linux reports as an error."""
-    found = b""
-    try:
-        while part := os.read(terminal, 65536):
-            found += part
-    except OSError:
-        pass
-    os.close(terminal)
+def read_all(terminal: int, started: Started) -> str:
+    """What `started` shows there until its end."""
+    found, over = b"", False
+    while not over:
+        over = is_over(started.process)  # before its last words are read
+        while select.select([terminal], [], [], 0.1)[0]:
+            found += os.read(terminal, 65536)
     return found.decode()

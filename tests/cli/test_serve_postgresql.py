@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
+import signal
 import socket
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +14,9 @@ from typing import Any
 
 import pytest
 from contracts.postgresql import Server
+from contracts.processes import Shell, Started, Tacit, eventually
 from tacit.simulations.config import read_config
 from tacit.simulations.run import simulate
-
-Tacit = Callable[..., "subprocess.CompletedProcess[str]"]
 
 STUDY = """\
 rounds = 24
@@ -39,18 +36,20 @@ population = "the wines"
 workers = 0
 """
 SITES = ("client-000", "client-001")
-PATIENCE = 60.0
 
 
 @dataclass
 class Study:
     """A study in `place`, the commands that take part in it, and the coordinator's database."""
 
-    place: Path
-    begin: Callable[..., Any]
+    shell: Shell
     database: str
     port: int
-    begun: list[Any] = field(default_factory=list)
+    begun: list[Started] = field(default_factory=list)
+
+    @property
+    def place(self) -> Path:
+        return self.shell.folder
 
     @property
     def file(self) -> Path:
@@ -60,15 +59,15 @@ class Study:
     def folder(self) -> Path:
         return self.place / "run"
 
-    def serve(self, *what: object) -> Any:  # noqa: ANN401 - of the conftest beside this
+    def serve(self, *what: object) -> Started:
         where = ("--insecure", "--listen", f"127.0.0.1:{self.port}")
-        self.begun.append(self.begin("serve", *what, *where, TACIT_DATABASE=self.database))
+        self.begun.append(self.shell.start("serve", *what, *where, TACIT_DATABASE=self.database))
         return self.begun[-1]
 
     def join(self) -> None:
         for name in SITES:
             what = ("--study", self.file, "--insecure", name, "--state", self.place / name)
-            self.begun.append(self.begin("join", f"127.0.0.1:{self.port}", *what))
+            self.begun.append(self.shell.start("join", f"127.0.0.1:{self.port}", *what))
 
     def events(self) -> list[dict[str, Any]]:
         path = self.folder / "events.jsonl"
@@ -79,64 +78,49 @@ class Study:
         self.until(lambda: any(event.get("round", 0) > number for event in self.events()))
 
     def until(self, true: Callable[[], object]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not true():
-            said = [end.err.read_text() for end in self.begun]
-            assert time.monotonic() < deadline, said
-            time.sleep(0.02)
+        eventually(true, lambda: str([started.errors() for started in self.begun]))
 
 
 @pytest.fixture
-def study(tmp_path: Path, begin: Callable[..., Any], database: str) -> Iterator[Study]:
+def study(shell: Shell, database: str) -> Study:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    found = Study(tmp_path, begin, database, port)
+    found = Study(shell, database, port)
     found.file.write_text(STUDY)
-    yield found
-    for process in found.begun:
-        if _runs(process.pid):
-            process.kill()
-
-
-def _runs(pid: int) -> bool:
-    """A process that has ended was waited for, so that its number is free."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    return found
 
 
 def test_a_run_in_postgresql_survives_its_coordinator_and_its_server(
     study: Study, server: Server, tacit: Tacit
 ) -> None:
     first = study.serve(study.file, "--out", study.folder)
-    study.until(lambda: "listening" in first.out.read_text())
-    assert "rows and ledger in postgresql://tacit@/" in first.out.read_text()
+    first.says("listening")
+    assert "rows and ledger in postgresql://tacit@/" in first.output()
 
     shutil.copytree(study.folder, study.place / "copy", copy_function=copy_if_there)
-    second = study.serve("--resume", study.place / "copy").wait()
+    second = study.serve("--resume", study.place / "copy").end()
     assert second.returncode == 3, second.stderr
     assert "in use by another coordinator" in second.stderr
 
     study.join()
     study.until_round(3)
-    first.kill()
+    first.send(signal.SIGKILL)
+    killed = first.end()
     done = len(study.events())
     again = study.serve("--resume", study.folder)
     study.until(lambda: len(study.events()) > done + 9)
     server.stop()
-    lost = again.wait()
+    lost = again.end()
     server.start()
     assert lost.returncode == 1, lost.stderr
     assert "check the server and the URL, then resume" in lost.stderr
     assert f"tacit serve --resume {study.folder}" in lost.stderr
 
-    last = study.serve("--resume", study.folder).wait()
+    last = study.serve("--resume", study.folder).end()
     assert last.returncode == 0, last.stderr
     assert simulate(read_config(study.file, ["budget.ledger=run"])).digest in last.stdout
     assert not list(study.folder.rglob("*.db"))
-    ended = [first.out.read_text(), first.err.read_text(), second.stderr, lost.stderr, last.stdout]
+    ended = [killed.stdout, killed.stderr, second.stderr, lost.stderr, last.stdout]
     _check_readers(study, tacit, ended)
 
 

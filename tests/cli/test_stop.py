@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from contracts.processes import Shell, Tacit
 from tacit.simulations.config import read_config
 from tacit.simulations.run import simulate
-
-Tacit = Callable[..., "subprocess.CompletedProcess[str]"]
 
 LONG = ("--set", "rounds=60")
 
@@ -35,42 +33,24 @@ def digest(wine: Path) -> str:
     return simulate(read_config(wine, ["rounds=60"])).digest
 
 
-def heed_interrupts() -> None:
-    """A shell starts a background job with SIGINT ignored, and a child inherits that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_says_how_to_go_on_and_ends_in_the_same_bits(
-    stop: signal.Signals, wine: Path, tacit: Tacit, clean: dict[str, str]
+    stop: signal.Signals, wine: Path, shell: Shell
 ) -> None:
     workers = "1" if stop is signal.SIGINT else "0"  # Ctrl-C reaches the workers too
-    command = [sys.executable, "-m", "tacit", "run", str(wine), *LONG]
-    with subprocess.Popen(
-        [*command, "--out=out", "--workers", workers],
-        cwd=wine.parent,
-        env=clean,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=heed_interrupts,
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("round  3/"):
-                break
-        os.killpg(process.pid, stop)
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    error, note = said.splitlines()
+    started = shell.start("run", wine, *LONG, "--out=out", "--workers", workers)
+    started.says("round  3/")
+    started.send_to_all(stop)
+    stopped = started.end()
+    assert stopped.returncode == 130, stopped.stderr
+    error, note = stopped.stderr.splitlines()
     assert error == "error: interrupted."
     assert note.startswith("note: rounds up to ")
     assert note.endswith(" are safe; to go on: tacit run --resume out")
     safe = int(note.split()[4])
     assert 3 <= safe < 60
 
-    resumed = tacit("run", "--resume", "out", "--workers", "0")
+    resumed = shell.run("run", "--resume", "out", "--workers", "0")
     assert resumed.returncode == 0, resumed.stderr
     first, second, *_ = resumed.stdout.splitlines()
     assert first == f"resuming after round {safe} of 60"

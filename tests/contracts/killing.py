@@ -55,5 +55,5 @@ def run_killer(
         text=True,
         check=False,
         env={**os.environ, **found},
-        timeout=200,
+        timeout=60 + 3 * kills,
     )

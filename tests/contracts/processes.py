@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
+import select
 import signal
 import subprocess
 import time
@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
+Tacit = Callable[..., "subprocess.CompletedProcess[str]"]
+"""Runs `tacit` with these arguments, to its end."""
+
 PATIENCE = 120.0
 """Seconds that a test waits for what must happen."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Started:
     """A command under way, whose output goes to two files."""
 
@@ -31,13 +34,17 @@ class Started:
         """What it wrote to stdout so far."""
         return self.files[0].read_text()
 
+    def errors(self) -> str:
+        """What it wrote to stderr so far."""
+        return self.files[1].read_text()
+
     def says(self, text: str) -> str:
         """The line of its output with `text`, which must come."""
 
         def look() -> str:
             over = is_over(self.process)  # before its last words are read
             found = next((line for line in self.output().splitlines() if text in line), "")
-            assert found or not over, f"no {text!r} in {self.output()}{self.files[1].read_text()}"
+            assert found or not over, f"no {text!r} in {self.output()}{self.errors()}"
             return found
 
         return eventually(look, lambda: f"{text!r} in {self.output()}")
@@ -46,43 +53,62 @@ class Started:
         """Sends it a signal."""
         os.kill(self.process, number)
 
+    def send_to_all(self, number: signal.Signals) -> None:
+        """Sends a signal to it and to the processes that it started, as a terminal does."""
+        os.killpg(self.process, number)
+
     def end(self) -> subprocess.CompletedProcess[str]:
-        """Its end, which must come by itself."""
-        eventually(lambda: is_over(self.process), lambda: f"the end of {self.words}")
-        out, err = (file.read_text() for file in self.files)
-        return subprocess.CompletedProcess(self.words, self.reap(self.process), out, err)
+        """Its end, which must come by itself, or have come."""
+        ending = os.pidfd_open(self.process)
+        over, *_ = select.select([ending], [], [], PATIENCE)
+        os.close(ending)
+        assert over, f"waited in vain for the end of {self.words}"
+        code = self.reap(self.process)
+        return subprocess.CompletedProcess(self.words, code, self.output(), self.errors())
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Shell:
-    """Starts commands in `folder`, as forks of `forks`."""
+    """Starts commands in `folder`, as forks of `forks`; what they say goes to files in `said`."""
 
     forks: subprocess.Popen[str]
     folder: Path
-    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+    said: Path
     _running: list[Started] = field(default_factory=list)
 
-    def start(self, *arguments: object) -> Started:
-        """`tacit ARGUMENTS...`, under way."""
-        number, words = next(self._numbers), tuple(map(str, arguments))
-        names = (f".{number}.out", f".{number}.err")
-        files = (self.folder / names[0], self.folder / names[1])
+    def start(
+        self,
+        *arguments: object,
+        largest_file: int = 0,
+        terminal: Path | None = None,
+        **environment: str,
+    ) -> Started:
+        """`tacit ARGUMENTS...`, under way.
+
+        With `largest_file`, no file can grow beyond so many bytes; with `terminal`, that is where it
+        speaks; other names are environment variables.
+        """
+        number, words = len(self._running), tuple(map(str, arguments))
+        files = (self.said / f"{number}.out", self.said / f"{number}.err")
         for file in files:
             file.touch()
         order = {
             "cwd": str(self.folder),
             "arguments": words,
-            "files": [str(file) for file in files],
-            "largest_file": 0,
-            "wait": False,
+            "files": [str(terminal or file) for file in files],
+            "largest_file": largest_file,
+            "environment": environment,
         }
-        started = Started(self._ask(order), words, files, self._reap)
+        started = Started(process=self._ask(order), words=words, files=files, reap=self._reap)
         self._running.append(started)
         return started
 
-    def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: object, largest_file: int = 0, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """`tacit ARGUMENTS...`, to its end."""
-        return self.start(*arguments).end()
+        started = self.start(*arguments, largest_file=largest_file, terminal=None, **environment)
+        return started.end()
 
     def close(self) -> None:
         """Ends what still runs."""

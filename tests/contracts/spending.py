@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,7 +27,8 @@ from tacit.server import Began, Committed, Poisson, Progress, Store
 from tacit.wire import Fold, InMemory, Instruction
 
 FOR_EVER = 10**6
-LONGEST = 0.5
+LONGEST = 6
+"""A process is killed within the time of so many rounds."""
 DELTA = 1e-5
 STEPS = (
     "begun",
@@ -157,12 +159,20 @@ class _Gathering:
         return fold
 
 
+def seconds_of_a_round(run: Run) -> float:
+    """As long as one takes here and now; what is imported for it, processes that fork then share."""
+    replace(run, rounds=1).start()
+    began = time.monotonic()
+    replace(run, rounds=1 + LONGEST).start()
+    return (time.monotonic() - began) / LONGEST
+
+
 def main(folder: Path, kills: int, seed: int, rows: str | None = None) -> None:
     torch.set_num_threads(1)
     chance, run, acknowledged = random.Random(seed), noised(folder, rows), 0
-    replace(noised(folder / "warm"), rounds=1).start()  # imports, which children then share
+    longest = LONGEST * seconds_of_a_round(noised(folder / "warm"))
     for _ in range(kills):
-        work, after = partial(start, run), chance.uniform(0.0, LONGEST)
+        work, after = partial(start, run), chance.uniform(0.0, longest)
         acknowledged += len(killed(work, after, settled=chance.random() < 0.8))
         rounds, entries = check(run)
         assert rounds >= acknowledged, "a round that was said to be committed is lost"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -56,6 +59,8 @@ def rows(seed: int) -> Dataset:
 def test_a_task_and_rows_of_ones_own_take_part(tmp_path: Path) -> None:
     authority = make_authority(tmp_path / "certs", *SITES)
     lock, threads, ends = threading.Lock(), [], []
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        metrics = f"127.0.0.1:{free.getsockname()[1]}"
 
     def attend(number: int, name: str, port: int) -> None:
         site = Site(
@@ -68,6 +73,8 @@ def test_a_task_and_rows_of_ones_own_take_part(tmp_path: Path) -> None:
             ends.append(agent.run())
 
     def start(port: int) -> None:
+        with urlopen(f"http://{metrics}/metrics") as scraped:
+            assert b"tacit_round 0.0" in scraped.read()
         for number, name in enumerate(SITES):
             threads.append(threading.Thread(target=attend, args=(number, name, port)))
             threads[-1].start()
@@ -75,7 +82,7 @@ def test_a_task_and_rows_of_ones_own_take_part(tmp_path: Path) -> None:
     result = serve(
         prepare_study(CONFIG, task=TASK),
         RunFolder(tmp_path / "run"),
-        Listening(address="127.0.0.1:0", certs=authority.folder_of("coordinator")),
+        Listening(address="127.0.0.1:0", certs=authority.folder_of("coordinator"), metrics=metrics),
         listens=start,
     )
     for thread in threads:
@@ -83,6 +90,18 @@ def test_a_task_and_rows_of_ones_own_take_part(tmp_path: Path) -> None:
     assert ends == ["the run is complete"] * 2
     assert sorted(result.parameters) == ["bias", "weight"]
     assert result.metrics["accuracy"] > 0.5
+    with pytest.raises(URLError, match="refused"):
+        urlopen(f"http://{metrics}/metrics")
+
+
+def test_what_a_killed_process_had_begun_to_write_is_gone_when_the_site_starts(
+    tmp_path: Path,
+) -> None:
+    left = tmp_path / "oslo" / "outbox" / f".{'0f' * 8}.tmp"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    with Site(config=CONFIG, name="oslo", folder=tmp_path / "oslo").locked():
+        assert list(left.parent.iterdir()) == []
 
 
 STEPS = Training(batch_size=20, steps=10)

@@ -13,6 +13,8 @@ from contracts import certificates as cert
 from contracts.processes import eventually
 from contracts.siege import Siege, answer_with, attend, besieged, good, refusal
 from cryptography import x509
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tacit.deployment import Authority
 from tacit.deployment.certificates import make_leaf
 from tacit.wire import federation_pb2 as pb
@@ -124,6 +126,27 @@ def test_who_may_not_take_part_is_refused_in_every_call(
         ):
             assert refusal(call) == (code, reason)
     assert noted(siege, name, reason)
+
+
+def test_the_services_of_grpc_itself_are_behind_the_same_door(siege: Siege) -> None:
+    def calls(dialled: grpc.Channel) -> list[Iterator[object]]:
+        health = health_pb2_grpc.HealthStub(dialled)
+        about = reflection_pb2_grpc.ServerReflectionStub(dialled)
+        listing = reflection_pb2.ServerReflectionRequest(list_services="")
+        return [
+            iter(lambda: health.Check(health_pb2.HealthCheckRequest()), None),
+            health.Watch(health_pb2.HealthCheckRequest()),
+            about.ServerReflectionInfo(iter([listing])),
+        ]
+
+    for name in ("mallory", "operator"):
+        with siege.round(), channel(siege, authority_of(siege).folder / name) as dialled:
+            check, watch, about = (next(call) for call in calls(dialled))
+            assert check == watch == health_pb2.HealthCheckResponse(status="SERVING")
+            assert "tacit.wire.v1.Federation" in str(about)
+    for name, code, reason in list(WRONG.values())[:2]:
+        with siege.round(), channel(siege, authority_of(siege).folder / name) as dialled:
+            assert [refusal(call) for call in calls(dialled)] == [(code, reason)] * 3
 
 
 def test_a_coordinator_cannot_dial(siege: Siege) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from contracts.certificates import make_authority
 from contracts.network import Network, agent, attend, network
 from contracts.processes import eventually
 from tacit.privacy import Mean
@@ -156,6 +157,26 @@ def test_an_answer_outlives_its_coordinator_and_is_not_computed_twice(tmp_path: 
         net.remote.finish(["a"], linger=30.0)
     thread.join(30)
     assert (client.answered, thread.is_alive()) == (1, False)
+
+
+def test_who_has_joined_waits_out_a_coordinator_that_is_not_believed(tmp_path: Path) -> None:
+    """Its administrator may have brought the wrong keys; that is not for the sites to mend."""
+    ours, theirs = (make_authority(tmp_path / name, "a").folder for name in ("ours", "theirs"))
+    said: list[str] = []
+    with network(ADMISSION, ["a"], tmp_path / "one", certs=ours) as net:
+        port = net.port
+        site = agent("a", prompt(), net, stubborn=True)
+        site.observe = lambda news: said.append(news.text)
+        thread = threading.Thread(target=site.run, daemon=True)
+        thread.start()
+        net.remote.gather(ASKED, ["a"])
+        net.remote.stopping = True
+    with network(ADMISSION, ["a"], tmp_path / "two", certs=theirs, port=port):
+        eventually(lambda: "did not issue its certificate" in said[-1], lambda: str(said))
+    with network(ADMISSION, ["a"], tmp_path / "three", certs=ours, port=port) as net:
+        net.remote.finish(["a"], linger=30.0)
+    thread.join(30)
+    assert not thread.is_alive()
 
 
 def test_patience_out_of_range_is_refused() -> None:

@@ -18,9 +18,8 @@ from tacit.privacy import Budget, Ledger, Unit
 from tacit.server import Everyone, Poisson
 from tacit.wire.errors import BudgetSpent, ClientsFailed, StoreError
 
-KILLS = int(os.environ.get("TACIT_KILLS", "30"))
-"""Of them a quarter where the rows are in PostgreSQL, or the process is a client's."""
-"""A process that is killed has a server clean up after it, which takes longer than a file."""
+KILLS = int(os.environ.get("TACIT_KILLS", "20"))
+"""A quarter of them where the rows are in PostgreSQL: a server cleans up after the dead more slowly."""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9")
@@ -30,7 +29,9 @@ def test_after_many_random_kills_every_release_was_charged_and_none_twice(
     kills = KILLS // 4 if rows else KILLS
     done = run_killer("contracts.spending", tmp_path / "run", kills, seed=3, rows=rows)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout.split()[0]) >= kills // 20, "it was killed before it did anything"
+    assert int(done.stdout.split()[0]) >= max(1, kills // 10), (
+        "it was killed before it did anything"
+    )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")

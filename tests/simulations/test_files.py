@@ -94,6 +94,7 @@ def test_declared_classes_are_codes_and_none_at_all_is_regression(tmp_path: Path
         ("age,target\n1,0\n\n2,1\n", "row 3: 0 cells"),
         ("age,age,target\n1,2,0\n", "two columns are called 'age'"),
         (",age,target\n0,1,0\n", "column 1 has no name"),
+        ("age;target\n1,5;0\n", "separated by semicolons: save it with commas"),
         ("age,label\n1,0\n", "Unknown column 'target'"),
         ("age,targets\n1,0\n", "did you mean 'targets'"),
         ("target\n0\n", "no column is left"),

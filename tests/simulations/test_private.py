@@ -32,6 +32,8 @@ BASE: dict[str, Any] = {
 GAUSSIAN = {"kind": "gaussian", "clip": 0.5}
 EIGHT = {"epsilon": 8.0, "ledger": "run"}
 ROWS = {**EIGHT, "unit": "example", "epsilon": 50.0}
+ADD_REMOVE = {**EIGHT, "adjacency": "add_remove"}
+TURNS = {"kind": "cyclic", "groups": 4}
 DPSGD = {"noise_multiplier": 2.0}
 
 
@@ -60,26 +62,15 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         'use sampler.kind = "cyclic"',
     ),
     "a fixed size under add or remove": (
-        {
-            "mechanism": GAUSSIAN,
-            "sampler": {"kind": "fixed", "size": 4},
-            "budget": {**EIGHT, "adjacency": "add_remove"},
-        },
+        {"mechanism": GAUSSIAN, "sampler": {"kind": "fixed", "size": 4}, "budget": ADD_REMOVE},
         'cohorts of fixed size .* "replace_one"',
     ),
     "turns under add or remove": (
-        {
-            "mechanism": GAUSSIAN,
-            "sampler": {"kind": "cyclic", "groups": 4},
-            "budget": {**EIGHT, "adjacency": "add_remove"},
-        },
+        {"mechanism": GAUSSIAN, "sampler": TURNS, "budget": ADD_REMOVE},
         '"zero_out" or "replace_one"',
     ),
     "local noise under add or remove": (
-        {
-            "mechanism": {"kind": "local", "clip": 0.5, "epsilon": 1.0},
-            "budget": {**EIGHT, "adjacency": "add_remove"},
-        },
+        {"mechanism": {"kind": "local", "clip": 0.5, "epsilon": 1.0}, "budget": ADD_REMOVE},
         "does not go with|would leave with",
     ),
     "rows under replace-one": (

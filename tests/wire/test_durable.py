@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
-from tacit.wire.durable import append_line, write_durably
+from tacit.wire.durable import append_line, stream_durably, sweep, write_durably
 
 FULL_DISK = """
 import resource, sys
@@ -57,6 +60,25 @@ def test_a_name_that_is_taken_by_a_folder_leaves_no_temporary_file(tmp_path: Pat
     with pytest.raises(OSError, match="taken"):
         write_durably(path, b"data")
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9")
+def test_what_a_killed_process_had_begun_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "file"
+    write_durably(path, b"whole")
+    (tmp_path / ".mine.tmp").touch()
+
+    def write(file: BinaryIO) -> str:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("it goes on")
+
+    child = os.fork()
+    if not child:
+        stream_durably(path.parent, write)
+    os.waitpid(child, 0)
+    assert len(list(path.parent.iterdir())) == 2
+    sweep(tmp_path)
+    assert {one for one in tmp_path.rglob("*") if one.is_file()} == {path, tmp_path / ".mine.tmp"}
 
 
 def test_a_line_that_was_cut_short_does_not_spoil_the_next_one(tmp_path: Path) -> None:

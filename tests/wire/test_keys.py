@@ -23,6 +23,7 @@ from contracts.certificates import (
 )
 from cryptography import x509
 from tacit.deployment import Authority
+from tacit.wire.dial import is_mistake
 from tacit.wire.errors import CertificateError, Unidentified
 from tacit.wire.identity import Role, identity_of
 from tacit.wire.keys import Keys
@@ -184,6 +185,25 @@ def test_a_coordinator_at_another_host_is_not_believed(authority: Authority, ser
     options = [("grpc.ssl_target_name_override", "fl.example.org")]
     with grpc.secure_channel(f"127.0.0.1:{port}", mine, options) as channel:
         assert say_hello(channel).endswith(b"hello")
+
+
+def test_a_mistake_is_told_from_what_may_pass(authority: Authority, serve: Serve) -> None:
+    """A coordinator's certificate can be renewed, and it can be away or just stopping."""
+    mine = Keys(authority.folder_of("St. Mary's")).channel_credentials()
+    party = (authority, Role.COORDINATOR, "coordinator")
+    other = dialling(stranger(authority, Role.CLIENT, "a"))
+
+    def is_mistaken(port: int, credentials: grpc.ChannelCredentials = mine) -> bool:
+        with pytest.raises(grpc.RpcError) as raised:
+            ask(port, credentials)
+        return is_mistake(raised.value)
+
+    assert is_mistaken(serve(serving(stranger(*party))))
+    assert is_mistaken(serve(serving(elsewhere(authority, "fl.example.org"))))
+    assert not is_mistaken(serve(serving(expired(*party))))
+    assert not is_mistaken(serve(serving(early(*party))))
+    assert not is_mistaken(serve(serving(authority.folder_of("coordinator"))), other)
+    assert not is_mistaken(1)
 
 
 @pytest.fixture
