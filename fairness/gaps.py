@@ -29,6 +29,7 @@ OF_MODEL: Final[Mapping[str, str]] = {
     "auc_parity": "auc",
     "bias_parity": "bias",
     "calibration_parity": "calibration_error",
+    "concordance_parity": "concordance",
     "error_parity": "mae",
     "loss_parity": "loss",
 }
@@ -70,10 +71,16 @@ def criteria(schema: Schema) -> tuple[Criterion, ...]:
         for name, rates in BY_CLASS.items()
         if classes
     }
-    absent = {"bias", "mae"} if classes else {"accuracy", "auc", "calibration_error"}
-    absent |= {"auc"} if classes > 2 else set()
-    absent |= {"bias", "mae"} if schema.classes is None else set()
-    of_model = {name: ((rate,),) for name, rate in OF_MODEL.items() if rate not in absent}
+    match schema.classes:
+        case None:
+            told = {"concordance"} if schema.survival else set[str]()
+        case 0:
+            told = {"bias", "mae"}
+        case 2:
+            told = {"accuracy", "auc", "calibration_error"}
+        case _:
+            told = {"accuracy", "calibration_error"}
+    of_model = {name: ((rate,),) for name, rate in OF_MODEL.items() if rate in told | {"loss"}}
     metrics = {f"{name}_parity": ((name,),) for name in schema.metrics}
     return tuple(
         Criterion(name=name, rates=rates)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .concordance import concordance
 from .confusion import binary_rates, class_rates
 from .moments import mean_rate, regression_rates
 from .rate import Array, Rate
@@ -40,6 +41,8 @@ def measure(schema: Schema, tables: Mapping[str, Array]) -> dict[str, Rate]:
         found[name] = mean_rate(tables[f"metric.{name}"])
     if "errors" in tables:
         found |= regression_rates(tables["errors"], schema.scale)
+    if "pairs" in tables:
+        found["concordance"] = concordance(tables["pairs"])
     if "confusion" in tables:
         found |= of_confusion(schema, tables["confusion"])
     if "scores" in tables:
@@ -52,8 +55,8 @@ def measure(schema: Schema, tables: Mapping[str, Array]) -> dict[str, Rate]:
 
 def headline_of(schema: Schema) -> tuple[str, bool]:
     """The rate by which models are compared, and whether more of it is better."""
-    told = {None: [], 0: ["rmse"]}.get(schema.classes, ["accuracy"])
-    return headline(told)
+    other = ["concordance"] if schema.survival else []
+    return headline({None: other, 0: ["rmse"]}.get(schema.classes, ["accuracy"]))
 
 
 def of_confusion(schema: Schema, confusion: Array) -> dict[str, Rate]:

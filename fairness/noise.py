@@ -38,9 +38,12 @@ def settle(tables: Mapping[str, Array]) -> dict[str, Array]:
     histogram of scores onto those that add up to the classes of its confusion table. Sums of values in
     [0, 1], or [-1, 1] for errors, are kept where such values can have them.
     """
-    counted = [table[..., 0] for name, table in tables.items() if _axes(name) == 2]
+    moments = [name for name in tables if name == "loss" or name.startswith("metric.")]
+    counted = [tables[name][..., 0] for name in moments]
     rows = np.maximum(np.mean(counted, axis=0), 0.0)
-    found = {name: _moments(table, rows) for name, table in tables.items() if _axes(name) == 2}
+    found = {name: _moments(tables[name], rows) for name in moments}
+    if "pairs" in tables:
+        found["pairs"] = _pairs(tables["pairs"])
     if "errors" in tables:
         found["errors"] = _errors(tables["errors"], rows)
     if "confusion" in tables:
@@ -82,6 +85,14 @@ def _moments(table: Array, rows: Array) -> Array:
     total = np.clip(table[..., 1], 0.0, rows)
     least = total**2 / np.where(rows > 0, rows, 1.0)
     return np.stack([rows, total, np.clip(table[..., 2], least, total)], -1)
+
+
+def _pairs(table: Array) -> Array:
+    """No more that are concordant or tied than are comparable."""
+    comparable = np.maximum(table[..., 0], 0.0)
+    concordant = np.clip(table[..., 1], 0.0, comparable)
+    tied = np.clip(table[..., 2], 0.0, comparable - concordant)
+    return np.stack([comparable, concordant, tied], -1)
 
 
 def _errors(table: Array, rows: Array) -> Array:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..wire.messages import EXAMPLES, PERSONAL, Statistics
+from .concordance import PAIRS
 
 
 def add(statistics: Iterable[Statistics]) -> dict[str, float]:
@@ -25,7 +26,8 @@ def add(statistics: Iterable[Statistics]) -> dict[str, float]:
 def rates(statistics: Statistics) -> dict[str, float]:
     """Each sum per example; `correct` becomes `accuracy`, `squared_error` becomes `rmse` and `r2`.
 
-    What clients counted of their own models becomes rates per row of those who have one.
+    Of pairs of rows, those `concordant` and half of those `tied` are a part of the `comparable`: their
+    `concordance`. What clients counted of their own models becomes rates per row of those who have one.
 
     >>> rates({"examples": 4.0, "correct": 3.0, "loss": 2.0})
     {'accuracy': 0.75, 'loss': 0.5}
@@ -44,6 +46,10 @@ def rates(statistics: Statistics) -> dict[str, float]:
         mean, square = means.pop("target", None), means.pop("target_squared", None)
         if mean is not None and square is not None and square > mean**2:
             means["r2"] = 1 - error / (square - mean**2)
+    if "comparable" in means:
+        comparable, concordant, tied = (means.pop(name, 0.0) for name in PAIRS)
+        if comparable > 0:
+            means["concordance"] = (concordant + tied / 2) / comparable
     personal = rates({name.removeprefix(PERSONAL): value for name, value in own.items()})
     means |= {f"{PERSONAL}{name}": rate for name, rate in personal.items()}
     return dict(sorted(means.items()))
@@ -67,7 +73,7 @@ def headline(names: Iterable[str]) -> tuple[str, bool]:
     (('accuracy', True), ('rmse', False))
     """
     known = set(names)
-    for name, more_is_better in (("accuracy", True), ("rmse", False)):
+    for name, more_is_better in (("accuracy", True), ("rmse", False), ("concordance", True)):
         if name in known:
             return name, more_is_better
     return "loss", False
@@ -83,7 +89,7 @@ def spread(clients: Mapping[str, Statistics]) -> Spread | None:
     by_client = {client: found for client, found in by_client.items() if found}
     if not by_client:
         return None
-    rate, more_is_better = headline(next(iter(by_client.values())))
+    rate, more_is_better = headline({name for found in by_client.values() for name in found})
     values = {client: found[rate] for client, found in by_client.items() if rate in found}
     pick = min if more_is_better else max
     client = pick(sorted(values), key=lambda name: values[name])

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..wire.messages import EXAMPLES
+from .concordance import PAIRS, count_pairs
 
 Tables = Mapping[str, NDArray[np.float64]]
 """Counts, and sums of values rounded to multiples of 2^-24: exact in float64 up to 2^29 rows."""
@@ -50,10 +51,11 @@ class Attribute:
 class Judged:
     """What a model said of n rows. Nothing in here prints.
 
-    `targets` and `guesses` have shape (n,): class codes, or numbers to regress on. `scores` in [0, 1] is
-    the probability of class 1 where there are two classes, and of the guess where there are more; empty
-    for regression. `losses` has shape (n,), and `metrics` further values in [0, 1] of that shape.
-    `groups` has the codes of each attribute, shape (n,).
+    `targets` and `guesses` have shape (n,): class codes, or numbers to regress on; for survival,
+    targets of shape (n, 2) (see `count_pairs`) and risks. `scores` in [0, 1] is the probability of
+    class 1 where there are two classes, and of the guess where there are more; empty for regression.
+    `losses` has shape (n,), and `metrics` further values in [0, 1] of that shape. `groups` has the
+    codes of each attribute, shape (n,).
     """
 
     targets: NDArray[Any] = field(repr=False)
@@ -76,7 +78,8 @@ class Schema:
 
     With `classes` 0, for regression: `ATTRIBUTE/errors` (G, 6), the `ERRORS` of each group, where
     predictions and targets are divided by `scale` and kept within [-1, 1] if there is a scale. With
-    `classes` None nothing is counted of what is said but the losses.
+    `classes` None nothing is counted of what is said but the losses; or, with `survival`,
+    `ATTRIBUTE/pairs` (G, 3), the `PAIRS` of each group: of rows that are counted together.
 
     And always: `ATTRIBUTE/loss` (G, 3), the `MOMENTS` of the losses, divided by `most` and kept within
     [0, 1], and `ATTRIBUTE/metric.NAME` (G, 3) for each of `metrics`.
@@ -92,6 +95,7 @@ class Schema:
     most: float = 16.0
     scale: float | None = None
     metrics: tuple[str, ...] = ()
+    survival: bool = False
 
     def __post_init__(self) -> None:
         names = [attribute.name for attribute in self.attributes]
@@ -99,6 +103,8 @@ class Schema:
             raise ValueError(f"Expected attributes with a name each, got {names}.")
         if any("/" in name for name in (*names, *self.metrics)):
             raise ValueError(f"Expected names without a slash, got {(*names, *self.metrics)}.")
+        if self.survival and self.classes is not None:
+            raise ValueError(f"Expected no classes with survival, got {self.classes}.")
         if self.bins < 1 or not self.most > 0 or (self.classes or 0) < 0:
             raise ValueError("Expected bins >= 1, most > 0 and classes >= 0.")
 
@@ -138,7 +144,8 @@ class Schema:
     def sensitivity(self) -> float:
         """The L2 norm by which one row more or less changes all tables together, at most.
 
-        Infinite for a regression without a scale. Replacing a row changes them by twice that, at most.
+        Infinite for a regression without a scale, and for survival: a row is in many pairs. Replacing
+        a row changes them by twice that, at most.
 
         >>> Schema(classes=2).sensitivity == math.sqrt(1 + 1 + 3)
         True
@@ -146,7 +153,7 @@ class Schema:
         moments = len(MOMENTS) * (1 + len(self.metrics))
         match self.classes:
             case None:
-                outcomes = 0.0
+                outcomes = math.inf if self.survival else 0.0
             case 0:
                 outcomes = math.inf if self.scale is None else len(ERRORS)
             case _:
@@ -161,6 +168,8 @@ class Schema:
             found |= {"confusion": (self.classes, self.classes), "scores": (2, self.bins)}
         elif self.classes == 0:
             found["errors"] = (len(ERRORS),)
+        elif self.survival:
+            found["pairs"] = (len(PAIRS),)
         return found
 
     def _of(
@@ -173,6 +182,8 @@ class Schema:
             found |= self._outcomes(judged, codes, groups, self.classes)
         elif self.classes == 0:
             found["errors"] = self._errors(judged, codes, groups)
+        elif self.survival:
+            found["pairs"] = count_pairs(judged.targets, judged.guesses, codes, groups)
         return found
 
     def _outcomes(
@@ -238,6 +249,8 @@ def overall(schema: Schema, tables: Tables) -> dict[str, float]:
             "target": errors["target"] * scale,
             "target_squared": errors["target_squared"] * scale**2,
         }
+    elif schema.survival:
+        found |= dict(zip(PAIRS, tables[f"{first}/pairs"].sum(axis=0).tolist(), strict=True))
     return {name: value if name == "target" else max(value, 0.0) for name, value in found.items()}
 
 

@@ -223,6 +223,7 @@ SCHEMAS = [
     Schema(attributes=(SEX,), classes=3, metrics=("top2",)),
     Schema(attributes=(SEX,), classes=0, scale=4.0),
     Schema(attributes=(SEX,), classes=None),
+    Schema(attributes=(SEX,), classes=None, survival=True),
     Schema(classes=2),
 ]
 
@@ -247,8 +248,10 @@ def test_an_assessment_is_written_as_json_without_a_nan(schema: Schema, rows: in
 
 def counted(schema: Schema, rows: int, seed: int) -> dict[str, Array]:
     rng, kinds = np.random.default_rng(seed), schema.classes
+    followed = np.stack([rng.random(rows), rng.integers(0, 2, rows)], 1)
+    numbers = followed if schema.survival else rng.normal(0, 3, rows)
     judged = Judged(
-        targets=rng.integers(0, kinds, rows) if kinds else rng.normal(0, 3, rows),
+        targets=rng.integers(0, kinds, rows) if kinds else numbers,
         guesses=rng.integers(0, kinds, rows) if kinds else rng.normal(0, 3, rows),
         scores=rng.random(rows),
         losses=rng.exponential(1, rows),

@@ -17,14 +17,17 @@ SCHEMAS = (
     Schema(attributes=(SEX,), classes=4, bins=8),
     Schema(attributes=(SEX,), classes=0, scale=2.0),
     Schema(attributes=(SEX,), classes=None),
+    Schema(attributes=(SEX,), classes=None, survival=True),
 )
 
 
 def tables_of(schema: Schema, rows: int, seed: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     kinds = schema.classes
+    followed = np.stack([rng.random(rows), rng.integers(0, 2, rows)], 1)
+    numbers = followed if schema.survival else rng.normal(0, 3, rows)
     judged = Judged(
-        targets=rng.integers(0, kinds, rows) if kinds else rng.normal(0, 3, rows),
+        targets=rng.integers(0, kinds, rows) if kinds else numbers,
         guesses=rng.integers(0, kinds, rows) if kinds else rng.normal(0, 3, rows),
         scores=rng.random(rows),
         losses=rng.exponential(5, rows),

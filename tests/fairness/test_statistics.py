@@ -95,6 +95,20 @@ def test_targets_that_do_not_vary_have_no_r2() -> None:
     assert rates(counts) == {"rmse": 0.5}
 
 
+def test_pairs_of_rows_become_their_concordance() -> None:
+    pairs = {"comparable": 10.0, "concordant": 6.0, "tied": 2.0}
+    assert rates({"examples": 5.0, **pairs}) == {"concordance": pytest.approx(0.7)}
+    assert rates({"examples": 5.0, **dict.fromkeys(pairs, 0.0)}) == {}
+
+
+def test_a_client_without_pairs_does_not_decide_by_what_clients_are_compared() -> None:
+    none = {"examples": 1.0, "loss": 2.0, "comparable": 0.0, "concordant": 0.0, "tied": 0.0}
+    some = {"examples": 2.0, "loss": 2.0, "comparable": 1.0, "concordant": 1.0, "tied": 0.0}
+    found = spread({"a": none, "b": some})
+    assert found is not None
+    assert (found.rate, found.client) == ("concordance", "b")
+
+
 def test_names_that_a_task_makes_up_are_means_over_rows() -> None:
     assert rates({"examples": 4.0, "margin": 2.0, "correct": 1.0}) == {
         "accuracy": 0.25,
@@ -108,6 +122,7 @@ def test_names_that_a_task_makes_up_are_means_over_rows() -> None:
         (["loss", "accuracy"], ("accuracy", True)),
         (["rmse", "r2", "loss"], ("rmse", False)),
         (["loss", "margin"], ("loss", False)),
+        (["loss", "concordance"], ("concordance", True)),
         ([], ("loss", False)),
     ],
 )

@@ -109,6 +109,12 @@ def test_a_guess_that_is_not_a_number_counts_as_the_worst_error() -> None:
     assert found["everyone/errors"].tolist() == [[2.0, 1.0, 1.0, 1.0, 0.0, 0.0]]
 
 
+def test_one_row_of_survival_can_move_any_number_of_pairs() -> None:
+    assert Schema(classes=None, survival=True).sensitivity == np.inf
+    with pytest.raises(ValueError, match="no classes"):
+        Schema(classes=2, survival=True)
+
+
 def test_a_name_with_a_slash_is_refused() -> None:
     """The tables of `a` and of `a/b` could not be told apart."""
     with pytest.raises(ValueError, match="without a slash"):
