@@ -11,6 +11,7 @@ from .training import Training
 
 if TYPE_CHECKING:
     from .client import Client
+    from .survival import Cox
     from .task import Classification, Regression, Task
     from .trainer import Plain, Trainer, choose_device, initial_parameters
 
@@ -18,6 +19,7 @@ __all__ = [
     "DPSGD",
     "Classification",
     "Client",
+    "Cox",
     "Data",
     "Guard",
     "Memory",
@@ -33,6 +35,7 @@ __all__ = [
 _WITH_TORCH = {
     "Client": "client",
     "Classification": "task",
+    "Cox": "survival",
     "Regression": "task",
     "Task": "task",
     "Plain": "trainer",

@@ -20,10 +20,11 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 from .clipping import ON_MODULES
 from .data import Data
 from .dpsgd import DPSGD
+from .survival import Cox
 from .task import Task
 from .trainer import floating
 from .training import Training
-from .trial import first_line, tried
+from .trial import MIXED, first_line, tried
 
 ROWS = 4
 """How many rows a model is tried on."""
@@ -68,7 +69,7 @@ def unfit(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = task.model().train()
-        found = [*_layers(model), *_state(model), *_sharing(model, terms)]
+        found = [*_layers(model), *_state(model), *_sharing(model, terms), *_pairing(task)]
         if not found:  # else what is tried would only fail for the same reasons
             found = list(tried(task, model, terms, features, targets))
     if training is not None and training.clip is not None:
@@ -76,6 +77,12 @@ def unfit(
             "training.clip is set: it bounds a step, where DP-SGD bounds each row: leave it out."
         )
     return found
+
+
+def _pairing(task: Task) -> Iterator[str]:
+    """What a few rows might not show: a batch without events has a loss of 0."""
+    if isinstance(task, Cox):
+        yield MIXED
 
 
 def _layers(model: nn.Module) -> Iterator[str]:

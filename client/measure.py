@@ -46,7 +46,8 @@ class Measure:
     ) -> Judged:
         """A batch, judged. Raises ValueError for a metric that has not one value for each row."""
         told: dict[str, NDArray[Any]] = dict.fromkeys(("guesses", "scores"), np.zeros(0))
-        if self.schema.classes is not None and isinstance(task, Telling):
+        told_of = self.schema.classes is not None or self.schema.survival
+        if told_of and isinstance(task, Telling):
             told = {
                 "guesses": _array(task.guesses(outputs)),
                 "scores": _array(task.scores(outputs)),

@@ -15,6 +15,10 @@ from .dpsgd import DPSGD
 from .private import noised
 from .task import Task
 
+MIXED = (
+    "the loss mixes rows: that of a row depends on the others in the batch, which no clip of single rows "
+    "bounds: use a loss of each row by itself, or protect clients, with [mechanism]."
+)
 CLOSE = 1e-3
 """How far apart, relative to the largest, numbers may be that should be equal, in float32."""
 
@@ -26,6 +30,7 @@ def tried(
     checks: list[Callable[[], Iterator[str]]] = [
         lambda: _moving(model, features),
         lambda: _mixing(model, features),
+        lambda: _pairing(task, model, features, targets),
         lambda: _steps(task, model, terms, features, targets),
         lambda: _gradients(task, model, terms, features, targets),
     ]
@@ -72,6 +77,16 @@ def _mixing(model: nn.Module, features: Tensor) -> Iterator[str]:
             "the model mixes rows: what it gives for a row depends on the others in the batch, which "
             "no clip of single rows bounds: compute each row by itself, as nn.LayerNorm does."
         )
+
+
+def _pairing(task: Task, model: nn.Module, features: Tensor, targets: Tensor) -> Iterator[str]:
+    """Compares the losses of a batch with those of its rows one by one, for the same outputs."""
+    with torch.no_grad():
+        outputs = model(features)
+        whole = task.loss(outputs, targets)
+        one_by_one = [task.loss(o[None], y[None]) for o, y in zip(outputs, targets, strict=True)]
+    if not _close(torch.cat(one_by_one), whole):
+        yield MIXED
 
 
 def _steps(

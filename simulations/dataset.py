@@ -21,10 +21,11 @@ class DataError(TacitError):
 class Dataset:
     """Rows before anyone holds them.
 
-    `classes` is 0 for regression. `owner` gives the natural client of each row as an index into
-    `owners`, or is None where the data has no natural clients. `test` marks the official test rows
-    (all False where there is no official split). `group_names[a][k]` names code k of attribute a.
-    `tabular` says that the features are columns that may be standardised.
+    `classes` is 0 for regression, and for survival, where targets have shape (n, 2): time and event.
+    `owner` gives the natural client of each row as an index into `owners`, or is None where the data
+    has no natural clients. `test` marks the official test rows (all False where there is no official
+    split). `group_names[a][k]` names code k of attribute a. `tabular` says that the features are
+    columns that may be standardised.
     """
 
     name: str

@@ -7,6 +7,7 @@ from .dataset import DataError, Dataset
 from .images import fashion_mnist
 from .speech import spoken_digits
 from .suggest import unknown
+from .survival import tcga_brca
 from .synthetic import synthetic
 from .tabular import acs, adult, heart_disease
 from .text import shakespeare, sms_spam
@@ -21,6 +22,7 @@ _LOADERS = {
     "fashion_mnist": fashion_mnist,
     "adult": adult,
     "acs": acs,
+    "tcga_brca": tcga_brca,
     "shakespeare": shakespeare,
     "sms_spam": sms_spam,
     "spoken_digits": spoken_digits,

@@ -25,6 +25,7 @@ def measure_of(
 ) -> Measure:
     """What every client counts. Raises `ConfigError` for a metric that cannot be had."""
     from ..client.measure import Measure, Telling, share_right
+    from ..client.survival import Cox
     from ..client.task import Classification
 
     metrics: dict[str, Metric] = {
@@ -43,6 +44,7 @@ def measure_of(
             most=config.evaluate.most,
             scale=config.evaluate.scale,
             metrics=tuple(metrics),
+            survival=isinstance(task, Cox),
         ),
         metrics=metrics,
     )

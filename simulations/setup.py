@@ -14,6 +14,7 @@ from torch import nn
 
 from ..client.data import Data
 from ..client.measure import Measure
+from ..client.survival import Cox
 from ..client.task import Classification, Regression, Task
 from ..client.trainer import choose_device, floating, initial_parameters
 from ..server.coordinator import POOLED
@@ -125,7 +126,7 @@ def make_population(config: Config, dataset: Dataset | None = None) -> Populatio
 
 
 def make_task(config: Config, population: Population) -> Task:
-    """The user's task if `config` names one, else classification or regression by its model."""
+    """The user's task if `config` names one, else classification, regression or survival by its model."""
     smoothing = config.train.label_smoothing
     if smoothing and (config.task or not population.classes):
         raise ConfigError("train.label_smoothing: it is for the built-in classification only.")
@@ -134,7 +135,8 @@ def make_task(config: Config, population: Population) -> Task:
     build = config.model.fit_to(population)
     if population.classes:
         return Classification(build=build, label_smoothing=smoothing)
-    return Regression(build=build)
+    followed = population.data.targets.shape[1:] == (2,)
+    return Cox(build=build) if followed else Regression(build=build)
 
 
 def made_task(name: str) -> Task:

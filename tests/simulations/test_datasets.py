@@ -32,6 +32,7 @@ FACTS = {
     "heart_disease": Facts(740, 0, (13,), 2, 4, ("sex", "age")),
     "fashion_mnist": Facts(70_000, 10_000, (1, 28, 28), 10, 0),
     "adult": Facts(48_842, 16_281, (47,), 2, 16, ("sex", "race", "age", "doctorate")),
+    "tcga_brca": Facts(1_088, 222, (39,), 0, 6, ("age", "race")),
     "acs": Facts(109_876, 0, (8,), 2, 22, ("sex", "age")),
     "shakespeare": Facts(47_274, 0, (80,), 77, 446),
     "sms_spam": Facts(5_574, 0, (1024,), 2, 0),
