@@ -58,7 +58,7 @@ def parts(records: Records, summary: Summary, privacy: Mapping[str, Any]) -> dic
         ],
         "Caveats and recommendations": [
             *_said(records, "caveats"),
-            measured("what is not known here", 'see "What this report cannot say"'),
+            declared("what is not known here", '"What this report cannot say", in report.html'),
         ],
     }
 

@@ -161,10 +161,12 @@ def _description(found: ByAttribute, shown: Sequence[Gap]) -> str:
     text = "Each gap is the rate of the group that has most of it less that of the group that has least. "
     if known:
         widest = max(known, key=lambda gap: gap.estimate.value or 0.0)
+        interval = widest.estimate.interval or widest.estimate.noise
+        known_to = f" ({span(interval)})" if interval else ""
         text += (
             f"The widest is in {words_of(widest.criterion)}: {words_of(widest.rate)} is "
-            f"{number(widest.estimate.value)} lower for {widest.low} than for {widest.high} "
-            f"({span(widest.estimate.interval)}). "
+            f"{number(widest.estimate.value)} lower for {widest.low} than for "
+            f"{widest.high}{known_to}. "
         )
     if undefined:
         text += f"{undefined} of {len(shown)} are undefined. "

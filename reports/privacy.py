@@ -194,7 +194,7 @@ def _utility(records: Records, summary: Summary) -> Table:
         if pooled is None
         else {"what": "pooled training, without noise", "value": pooled.rows},
         "worst_client": none if reached.worst is None else reached.worst,
-        "group_fairness": absent("not measured"),
+        "group_fairness": _groups(records),
         "evaluation_is_private": records.config.evaluate.noise is not None,
         "clip_fraction": absent(
             "the adaptive clip norm shows it, noised: see clip_schedule"
@@ -202,6 +202,15 @@ def _utility(records: Records, summary: Summary) -> Table:
             else "withheld: it is not released"
         ),
     }
+
+
+def _groups(records: Records) -> Table:
+    """Where gaps between groups are reported, if any were counted."""
+    found = records.assessment
+    names = [each.name for each in found.attributes if len(each.groups) > 1] if found else []
+    if not names:
+        return absent("nothing was counted by group")
+    return {"attributes": names, "noised": bool(found and found.deviation), "in": "report.json"}
 
 
 def _side_channels(records: Records) -> Table:

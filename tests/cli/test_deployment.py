@@ -153,7 +153,7 @@ def test_the_report_of_a_run_under_way_is_fetched(waiting: Consortium) -> None:
     done = waiting.ask("report", "--out", "fetched")
     assert done.returncode == 0, done.stderr
     written = {path.name for path in (waiting.shell.folder / "fetched").iterdir()}
-    assert {"report.md", "report.json", "privacy.md", "privacy.json"} <= written
+    assert {"report.html", "report.json", "model_card.md", "privacy.json"} <= written
     assert "\nwrote fetched/privacy.md\n" in done.stdout
 
 

@@ -126,10 +126,12 @@ class Tab:
 @contextmanager
 def browser() -> Iterator[Tab]:
     """A tab of a browser that ends with the context."""
+    if CHROMIUM is None:
+        raise RuntimeError("There is no chromium on the PATH: apt-get install chromium.")
     (to_read, into), (out, to_write) = os.pipe(), os.pipe()
     with tempfile.TemporaryDirectory(prefix="tacit-") as profile:
         process = subprocess.Popen(
-            [sys.executable, "-c", AT_3_AND_4, str(to_read), str(to_write), str(CHROMIUM), *FLAGS,
+            [sys.executable, "-c", AT_3_AND_4, str(to_read), str(to_write), CHROMIUM, *FLAGS,
              f"--user-data-dir={profile}"],
             pass_fds=(to_read, to_write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -17,7 +18,10 @@ from tacit.simulations.config import make_config
 from tacit.simulations.run import simulate
 from tacit.simulations.run_folder import RunFolder
 
-in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the PATH")
+in_a_browser = pytest.mark.skipif(
+    CHROMIUM is None and "TACIT_REQUIRE_CHROMIUM" not in os.environ,
+    reason="there is no chromium on the PATH: apt-get install chromium",
+)
 EVIL = '<script>alert(1)</script><img src="https://example.org/x">&amp; "\'`|*_[x](y)'
 FIGURES = {"learning_curve", "clients", "gaps_1", "epsilon", "participation"}
 TOO_WIDE = """
