@@ -14,8 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..fairness import Assessment, assess, headline, rates
 from ..server.progress import Committed, Evaluated
 from ..server.store import Store
@@ -26,6 +24,7 @@ from ..simulations.rows import database_of
 from ..simulations.run_folder import RunFolder
 from ..wire.errors import StoreError
 from ..wire.messages import Refusal
+from .coins import coins
 
 History = list[tuple[Committed, Evaluated | None]]
 ENDS = ("finished", "budget_spent")
@@ -78,15 +77,15 @@ class Records:
     @cached_property
     def assessment(self) -> Assessment | None:
         """Whom the model served at the last evaluation; None if nothing was counted by group there."""
-        schema = self.population.schema if self.population else None
+        population = self.population
         last = next((found for _, found in reversed(self.history) if found), None)
-        if schema is None or last is None or not last.total:
+        if population is None or population.schema is None or last is None or not last.total:
             return None
         return assess(
-            schema,
+            population.schema,
             last.tables,
             last.total,
-            rng=np.random.default_rng(self.config.seed),
+            rng=coins(population.digest, "assessment"),
             deviation=last.deviation,
             floor=self.config.evaluate.floor,
             alone=alone(self.baselines),
