@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
+from ..fairness.statistics import add
+from ..fairness.tables import add_tables
 from ..privacy.ledger import GENESIS
+from ..server.progress import Evaluated
 from ..wire.messages import EXAMPLES
 from .charges import Charges
 from .records import ENDS, Records
@@ -59,6 +64,9 @@ def _of_the_ledger(records: Records, charged: Charges) -> Iterator[str]:
             f"{charged.ledger}: {len(lost)} of {len(heads)} committed rounds are not in it, the first "
             f"is round {lost[0]}"
         )
+    for _, found in records.history:
+        if found and found.ledger and found.ledger not in places and not charged.broken:
+            yield f"{charged.ledger}: the evaluation after round {found.round} is not in it"
     known = [places[head] for head in heads if head in places]
     if known != sorted(known):
         yield f"{charged.ledger} has the rounds of the store in another order"
@@ -89,17 +97,32 @@ def _of_the_rounds(records: Records) -> Iterator[str]:
 
 
 def _of_the_evaluations(records: Records) -> Iterator[str]:
-    """Each client was measured on the rows that population.json says it holds out."""
-    if records.population is None:
-        return
-    known, names = records.population.known, set(records.population.clients)
+    """Sums are those of what each client said, on the rows that population.json says it holds out."""
     for _, evaluated in records.history:
-        for name, counts in evaluated.clients.items() if evaluated else ():
-            number = evaluated.round if evaluated else 0
-            if name not in names:
-                yield f"round {number}: {name!r} was measured, and is not in population.json"
-            elif name in known and counts.get(EXAMPLES) != known[name].held_out:
-                yield (
-                    f"round {number}: {name!r} was measured on {counts.get(EXAMPLES, 0):g} rows, and "
-                    f"holds out {known[name].held_out} in population.json"
-                )
+        if evaluated is None:
+            continue
+        number, clients = evaluated.round, evaluated.clients
+        yield from (f"round {number}: {text}" for text in _of_the_clients(records, evaluated))
+        if clients and evaluated.everyone != add(clients.values()):
+            yield f"round {number}: the statistics over all rows are not the sum of those of clients"
+        summed = add_tables(evaluated.tables.values())
+        if any(not np.array_equal(table, evaluated.total[n]) for n, table in summed.items()):
+            yield f"round {number}: the tables over all rows are not the sum of those of clients"
+
+
+def _of_the_clients(records: Records, evaluated: Evaluated) -> Iterator[str]:
+    population = records.population
+    for name, counts in evaluated.clients.items():
+        rows = counts.get(EXAMPLES, 0.0)
+        if population and name not in population.clients:
+            yield f"{name!r} was measured, and is not in population.json"
+        held_out = (
+            population.known[name].held_out if population and name in population.known else rows
+        )
+        if rows != held_out:
+            yield (
+                f"{name!r} was measured on {rows:g} rows, and holds out {held_out} in population.json"
+            )
+        for kind, table in evaluated.tables.get(name, {}).items():
+            if kind.endswith("/loss") and table[..., 0].sum() != rows:
+                yield f"{name!r} was measured on {rows:g} rows, and {kind} counts others"

@@ -8,14 +8,17 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tacit.fairness import add
 from tacit.reports.recompute import NOT_AUDITED, leaves, recompute
 from tacit.reports.write import write_report
+from tacit.server.store import Store
 from tacit.simulations.config import make_config
 from tacit.simulations.run import simulate
 from tacit.simulations.run_folder import RunFolder
@@ -188,14 +191,22 @@ def test_another_model_or_configuration_is_found(folder: Path) -> None:
     assert any("not the model with which" in text for text in found)
 
 
-def test_an_altered_count_is_found_by_the_report_that_was_written_before(folder: Path) -> None:
-    stored(
-        folder,
-        """UPDATE rounds SET evaluated = replace(evaluated, '"correct": ', '"correct": 1')
-        WHERE round = 2""",
-    )
-    found = recompute(RunFolder(folder))
-    assert any(d.path == "summary.federated.rows" for d in found.differences)
+def test_an_altered_count_is_found_unless_all_that_follows_from_it_is_altered_too(
+    folder: Path,
+) -> None:
+    with closing(Store(folder)) as store:
+        evaluated = store.history()[-1][1]
+        assert evaluated is not None
+        first, *others = evaluated.clients
+        altered = {first: {**evaluated.clients[first], "correct": 0.0}}
+        clients = altered | {name: evaluated.clients[name] for name in others}
+        store.measure(replace(evaluated, clients=clients))
+        alone = recompute(RunFolder(folder))
+        store.measure(replace(evaluated, clients=clients, everyone=add(clients.values())))
+        everywhere = recompute(RunFolder(folder))
+    assert any("not the sum of those of clients" in text for text in alone.contradictions)
+    assert everywhere.contradictions == []
+    assert "summary.federated.rows" in {each.path for each in everywhere.differences}
     write_report(RunFolder(folder))
     assert recompute(RunFolder(folder)).holds  # as the help says: nothing seals it
 
