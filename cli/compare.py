@@ -26,6 +26,12 @@ def compare(
         ),
     ] = None,
     form: FormatOption = Format.TEXT,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Where to write comparison.html, .md and .json; else nowhere."
+        ),
+    ] = None,
 ) -> None:
     """Put runs side by side: what differs, and how far each is from the first, with intervals."""
     if len(runs) < 2 and targets is None:
@@ -33,4 +39,4 @@ def compare(
     with failing_as(form):
         from .comparing import compare_runs
 
-        compare_runs(runs, targets, form)
+        compare_runs(runs, targets, form, out)

@@ -9,6 +9,7 @@ from rich.measure import Measurement
 
 from ..reports import comparison_tables as tables
 from ..reports.comparison import Comparison, compare, everything, labels
+from ..reports.comparison_page import write_comparison
 from ..reports.records import read
 from ..reports.targets import Mark, Verdict, judge, read_targets
 from ..simulations.run_folder import RunFolder
@@ -19,9 +20,9 @@ from .table import side_by_side
 
 
 def compare_runs(
-    runs: Sequence[Path], targets: Path | None, form: Format, out: Path | None = None
+    runs: Sequence[Path], targets: Path | None, form: Format, out: Path | None
 ) -> None:
-    """Compares, judges and shows. Raises `Missed` if a target is not met."""
+    """Compares, judges, shows and writes. Raises `Missed` if a target is not met."""
     wanted = read_targets(targets) if targets else []
     records = [read(RunFolder(folder)) for folder in runs]
     found = compare(records)
@@ -31,6 +32,9 @@ def compare_runs(
         console.emit(tables.as_json(found, verdicts))
     else:
         _show(found, verdicts)
+    for path in write_comparison(found, verdicts, out) if out else ():
+        if form is Format.TEXT:
+            console.say(f"wrote {path}")
     for side in found.sides:
         if not side.finished:
             console.caution(

@@ -1,10 +1,4 @@
-"""Runs side by side: in what they differ, what each measured, and how far each is from the first.
-
-On the same rows, a difference is paired: both runs are drawn anew with the same clients, and what they
-have in common cancels (B. Efron and R. Tibshirani, An Introduction to the Bootstrap, 1993, section 8).
-Otherwise its interval is put together from those of the two, as of independent runs (R. Newcombe,
-Statistics in Medicine 17, 1998, method 10; G. Zou and A. Donner, Statistics in Medicine 27, 2008).
-"""
+"""Runs side by side: in what they differ, what each measured, and how far each is from the first."""
 
 from __future__ import annotations
 
@@ -13,16 +7,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from ..fairness.intervals import intervals
+from ..fairness.assessment import Estimate
 from ..privacy.budget import Unit
+from .changes import Difference, independent, paired, shared_clients, unpaired
 from .charges import charges
 from .differing import Setting, differing
 from .guarantee import Bound, is_noised
-from .readings import EPSILON, Measure, Reading, epsilon_of, last, readings
+from .readings import (
+    ALL_ROWS,
+    CLIENT,
+    EPSILON,
+    MEAN,
+    POOLED_ROWS,
+    WORST,
+    WORST_TENTH,
+    Measure,
+    epsilon_of,
+    last,
+    readings,
+)
 from .records import Records
 
+Readings = Mapping[Measure, Estimate]
 FEW = 10
 """With fewer clients than this, drawing them anew says little of others that might have taken part."""
 
@@ -53,20 +59,11 @@ class Side:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
-    """A run less the first one; `low` to `high` is the interval, if there is one."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Row:
     """One measure in every run, and the difference of each to the first; None where there is none."""
 
     measure: Measure
-    readings: tuple[Reading | None, ...]
+    readings: tuple[Estimate | None, ...]
     differences: tuple[Difference | None, ...]
 
 
@@ -83,56 +80,52 @@ def compare(runs: Sequence[Records]) -> Comparison:
     """`runs` beside the first of them: every measure that two of them have.
 
     Guarantees:
-      - Equal runs differ by 0 in [0, 0] in whatever has an interval.
+      - Equal runs that are paired differ by 0 in [0, 0] in whatever has an interval.
       - Where a value is undefined in one of two runs, there is no difference.
       - The same runs give the same numbers, to the last bit.
 
     Raises `StoreError` if a ledger cannot be read.
     """
-    names = labels([records.folder for records in runs])
     found = everything(runs)
-    pairings = [(0, None), *(_pairing(runs[0], other) for other in runs[1:])]
-    compared = [
-        _alike(runs[0], other) if clients else (found[0], own)
-        for other, own, (clients, _) in zip(runs, found, pairings, strict=True)
+    sides = [_side(name, each, runs[0]) for name, each in zip(_names(runs), runs, strict=True)]
+    changes = [
+        _changes(each, runs[0], found[0], own)
+        for each, own in zip(runs[1:], found[1:], strict=True)
     ]
     return Comparison(
-        sides=tuple(_side(*each, runs[0]) for each in zip(names, runs, pairings, strict=True)),
+        sides=tuple(sides),
         settings=tuple(differing([records.config for records in runs])),
         rows=tuple(
             Row(
                 measure=measure,
                 readings=tuple(own.get(measure) for own in found),
-                differences=tuple(
-                    difference(one.get(measure), two.get(measure), alike=clients > 0)
-                    if index and measure.metric != EPSILON
-                    else None
-                    for index, ((one, two), (clients, _)) in enumerate(
-                        zip(compared, pairings, strict=True)
-                    )
-                ),
+                differences=(None, *(each.get(measure) for each in changes)),
             )
             for measure in _shared(found)
         ),
     )
 
 
-def everything(runs: Sequence[Records]) -> list[Mapping[Measure, Reading]]:
+def everything(runs: Sequence[Records]) -> list[Readings]:
     """What each of `runs` measured; a unit that no noise protects has ε = ∞, at any δ."""
     bounds = [charges(records).bounds() for records in runs]
     asked = {epsilon_of(bound): bound.unit for own in bounds for bound in own}
-    found: list[Mapping[Measure, Reading]] = []
+    found: list[Readings] = []
     for records, own in zip(runs, bounds, strict=True):
         budgets = {unit: records.config.budget_of(unit) for unit in Unit}
         open_ones = [Bound(unit=u, epsilon=math.inf, budget=b) for u, b in budgets.items()]
         unbounded = {epsilon_of(each): each.unit for each in open_ones} | asked
         none = {
-            measure: Reading(value=math.inf)
+            measure: Estimate(value=math.inf)
             for measure, unit in unbounded.items()
             if not is_noised(records.config, unit)
         }
         found.append(none | readings(records, own))
     return found
+
+
+def _names(runs: Sequence[Records]) -> list[str]:
+    return labels([records.folder for records in runs])
 
 
 def labels(folders: Sequence[Path]) -> list[str]:
@@ -154,8 +147,8 @@ def _privacy(records: Records) -> str:
     return "; ".join(said) or "ε = ∞"
 
 
-def _side(name: str, records: Records, pairing: tuple[int, str | None], first: Records) -> Side:
-    evaluated, privacy = last(records), _privacy(records)
+def _side(name: str, records: Records, first: Records) -> Side:
+    evaluated, privacy, why = last(records), _privacy(records), unpaired(first, records)
     keys = [each.key for each in differing([first.config, records.config])]
     return Side(
         name=name,
@@ -167,62 +160,39 @@ def _side(name: str, records: Records, pairing: tuple[int, str | None], first: R
         privacy=privacy,
         cost=privacy != _privacy(first),
         more=any(key.partition(".")[0] not in PRIVACY for key in keys),
-        paired=pairing[0],
-        unpaired=pairing[1],
+        paired=0 if why else len(shared_clients(first, records)),
+        unpaired=why,
     )
 
 
-def _pairing(first: Records, other: Records) -> tuple[int, str | None]:
-    """By how many clients two runs are paired; or 0, and why they are not."""
-    one, two = first.population, other.population
-    if one is None or two is None:
-        return 0, "which rows were measured was not recorded"
-    if first.is_deployment or other.is_deployment:
-        return 0, "sites keep their rows, and whether they are the same is not known here"
-    if one.digest != two.digest:
-        return 0, "they measured different rows, or hold them differently"
-    shared = _shared_clients(first, other)
-    if len(shared) < 2:
-        return 0, f"the counts of {len(shared)} clients are known of both, and it takes two"
-    return len(shared), None
+def _changes(
+    records: Records, first: Records, ours: Readings, theirs: Readings
+) -> Mapping[Measure, Difference | None]:
+    """The differences of `records`, which measured `theirs`, to `first`."""
+    apart = {
+        measure: independent(ours.get(measure), each)
+        for measure, each in theirs.items()
+        if measure.metric != EPSILON
+    }
+    if unpaired(first, records):
+        return apart
+    alone = {m: Difference(value=each.value) if each else None for m, each in apart.items()}
+    return alone | paired(first, records)
 
 
-def _shared_clients(first: Records, other: Records) -> list[str]:
-    pair = last(first), last(other)
-    if pair[0] is None or pair[1] is None:
-        return []
-    return sorted(set(pair[0].clients) & set(pair[1].clients))
-
-
-def _alike(first: Records, other: Records) -> tuple[Mapping[Measure, Reading], ...]:
-    """Both, over the clients that both measured."""
-    shared = _shared_clients(first, other)
-    return readings(first, clients=shared), readings(other, clients=shared)
-
-
-def _shared(found: Sequence[Mapping[Measure, Reading]]) -> list[Measure]:
-    """The measures that two runs have; of one run, all of its own."""
+def _shared(found: Sequence[Readings]) -> list[Measure]:
+    """The measures that two runs have, those of everyone first; of one run, all of its own."""
     least = min(2, len(found))
     every = dict.fromkeys(measure for own in found for measure in own)
-    return [measure for measure in every if sum(measure in own for own in found) >= least]
+    shared = [measure for measure in every if sum(measure in own for own in found) >= least]
+    return sorted(shared, key=_rank)
 
 
-def difference(first: Reading | None, other: Reading | None, *, alike: bool) -> Difference | None:
-    """`other` less `first`; None if one of them is undefined. `alike` if the same clients were drawn.
-
-    >>> one, two = Reading(value=0.5, low=0.4, high=0.6), Reading(value=0.75, low=0.65, high=0.85)
-    >>> found = difference(one, two, alike=False)
-    >>> found.value, round(found.low, 3), round(found.high, 3)
-    (0.25, 0.109, 0.391)
-    """
-    if first is None or other is None or first.value is None or other.value is None:
-        return None
-    value = other.value - first.value
-    if alike and len(first.draws) and len(other.draws):
-        bar = intervals((other.draws - first.draws)[:, np.newaxis])[0]
-        return Difference(value=value, low=bar.low, high=bar.high) if bar else None
-    if first.low is None or first.high is None or other.low is None or other.high is None:
-        return Difference(value=value)
-    down = math.hypot(other.value - other.low, first.high - first.value)
-    up = math.hypot(other.high - other.value, first.value - first.low)
-    return Difference(value=value, low=value - down, high=value + up)
+def _rank(measure: Measure) -> int:
+    """ε, everyone, clients together, groups, and each client."""
+    if measure.metric == EPSILON:
+        return 0
+    together = (ALL_ROWS, POOLED_ROWS, MEAN, WORST_TENTH, WORST)
+    if measure.group in together:
+        return 1 + together.index(measure.group)
+    return 7 if measure.group.startswith(CLIENT) else 6

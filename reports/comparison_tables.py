@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..fairness.assessing import DRAWS
+from ..fairness.assessment import Estimate
 from ..fairness.intervals import CONFIDENCE
-from .comparison import FEW, Comparison, Difference, Row
+from .changes import Difference
+from .comparison import FEW, Comparison, Row
 from .guarantee import number as epsilon_number
 from .numbers import of
-from .readings import ALL_ROWS, EPSILON, MEAN, Reading
+from .readings import ALL_ROWS, CLIENT, EPSILON, MEAN
 from .tables import number
 from .targets import Mark, Verdict
 
@@ -53,20 +55,18 @@ def title(found: Comparison, index: int) -> str:
     return f"{letter(index)}: {what}"
 
 
+def main_rows(found: Comparison, index: int) -> list[Row]:
+    """What a reader asks first: ε, the headline rate and the loss over whomever, gaps between groups."""
+    rate = next((row.measure.metric for row in found.rows if row.measure.group == MEAN), "")
+    return [row for row in _rows(found, index) if _is_main(row, rate)]
+
+
 def differences(found: Comparison, index: int, *, brief: bool) -> Table:
     """The first run, run `index` and their difference, in every measure; if `brief`, in the main ones."""
-    rate = next((row.measure.metric for row in found.rows if row.measure.group == MEAN), "")
+    chosen = main_rows(found, index) if brief else _rows(found, index)
     rows = [
-        [
-            str(row.measure),
-            _value(row, 0),
-            _value(row, index),
-            _difference(row.differences[index]),
-        ]
-        for row in found.rows
-        if row.readings[0]
-        and row.readings[index]
-        and (_is_main(row, rate) if brief else _says(row))
+        [str(row.measure), _value(row, 0), _value(row, index), _difference(row.differences[index])]
+        for row in chosen
     ]
     return ["", "A", letter(index), f"{letter(index)} - A"], rows
 
@@ -88,7 +88,7 @@ def verdicts(found: Sequence[Verdict]) -> Table:
     rows = [
         [
             str(verdict.target.measure),
-            ", ".join(verdict.runs) or verdict.target.run,
+            _runs(verdict),
             str(verdict.target),
             "–" if verdict.value is None else number(verdict.value),
             verdict.mark.value,
@@ -132,19 +132,23 @@ def as_json(found: Comparison, judged: Sequence[Verdict]) -> dict[str, Any]:
     }
 
 
+def _rows(found: Comparison, index: int) -> list[Row]:
+    """What both the first run and run `index` have, but for an ε that is infinite in both."""
+    pairs = [(row, row.readings[0], row.readings[index]) for row in found.rows]
+    return [
+        row
+        for row, first, other in pairs
+        if first and other and {first.value, other.value} != {math.inf}
+    ]
+
+
 def _is_main(row: Row, rate: str) -> bool:
-    """The headline rate and the loss over whomever, and every difference between groups."""
     metric, group = row.measure
     if metric == EPSILON:
-        return _says(row)
+        return True
     if metric == rate:
-        return not group.startswith("client=")
+        return not group.startswith(CLIENT)
     return (metric, group) == ("loss", ALL_ROWS) or metric.endswith(" difference")
-
-
-def _says(row: Row) -> bool:
-    """Whether anything is said: that nothing bounds a unit in any run is said with the runs."""
-    return any(reading and reading.value != math.inf for reading in row.readings)
 
 
 def _value(row: Row, index: int) -> str:
@@ -165,7 +169,17 @@ def _difference(found: Difference | None) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{'+' if value >= 0 else ''}{number(value)}"
+    """With its sign, and 0 with a plus."""
+    if abs(value) >= 100:
+        return f"{'+' if value > 0 else ''}{number(value)}"
+    return f"{round(value, 3) + 0.0:+.3f}"
+
+
+def _runs(verdict: Verdict) -> str:
+    if len(verdict.runs) == 1:
+        return verdict.runs[0]
+    count = f" ({len(verdict.runs)} runs)" if verdict.runs else ""
+    return f"{verdict.target.run}{count}"
 
 
 def _off(verdict: Verdict) -> str:
@@ -174,11 +188,11 @@ def _off(verdict: Verdict) -> str:
     return "–" if verdict.off is None else _signed(verdict.off)
 
 
-def _reading_json(found: Reading | None) -> dict[str, Any] | None:
+def _reading_json(found: Estimate | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    value = of(found.value, found.undefined or "")
-    return {"value": value, "low": found.low, "high": found.high}
+    value, bar = of(found.value, found.undefined or ""), found.interval
+    return {"value": value, "low": bar and bar.low, "high": bar and bar.high}
 
 
 def _difference_json(found: Difference | None) -> dict[str, Any] | None:

@@ -16,13 +16,14 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from ..fairness.assessment import Estimate
 from ..simulations.suggest import unknown
 from ..wire.errors import TacitError
-from .readings import ALL_ROWS, Measure, Reading
+from .readings import ALL_ROWS, Measure
 
 REQUIRED = ("metric", "target", "tolerance")
 COLUMNS = (*REQUIRED, "group", "bound", "run", "source")
-Readings = Mapping[str, Mapping[Measure, Reading]]
+Readings = Mapping[str, Mapping[Measure, Estimate]]
 """What each run measured, by the name of the run."""
 
 
@@ -108,7 +109,7 @@ def read_targets(path: Path) -> list[Target]:
 def judge(targets: Sequence[Target], readings: Readings) -> list[Verdict]:
     """A verdict on each target.
 
-    >>> ran = {"run": {Measure("accuracy", ALL_ROWS): Reading(value=0.75)}}
+    >>> ran = {"run": {Measure("accuracy", ALL_ROWS): Estimate(value=0.75)}}
     >>> target = Target(line=2, measure=Measure("accuracy", ALL_ROWS), target=0.8, tolerance=0.01)
     >>> found = judge([target], ran)[0]
     >>> found.mark, round(found.off, 3)
@@ -146,7 +147,7 @@ def _not_run(target: Target, reason: str) -> Verdict:
     return Verdict(target=target, mark=Mark.NOT_RUN, reason=reason)
 
 
-def _closest(measure: Measure, own: Mapping[Measure, Reading]) -> str:
+def _closest(measure: Measure, own: Mapping[Measure, Estimate]) -> str:
     close = get_close_matches(str(measure), [str(each) for each in own], n=1)
     return f"; did you mean {close[0]}?" if close else ""
 

@@ -37,6 +37,20 @@ def test_what_differs_comes_first_and_then_how_far_they_are_apart(
     assert row["differences"][1]["low"] <= row["differences"][1]["high"]
 
 
+def test_a_comparison_goes_where_it_is_told_and_leaves_the_runs_alone(
+    tacit: Tacit, place: Path
+) -> None:
+    before = sorted(path.name for path in place.rglob("*"))
+    done = tacit("compare", "one", "two", "--out", "page")
+    assert done.returncode == 0
+    names = sorted(path.name for path in (place / "page").iterdir())
+    assert names == ["comparison.html", "comparison.json", "comparison.md", "difference-1.svg"]
+    assert all(f"wrote page/{name}" in done.stdout for name in names)
+    assert sorted(path.name for path in place.rglob("*")) == sorted([*before, "page", *names])
+    again = tacit("compare", "one", "two", "--format", "json").stdout
+    assert json.loads(again) == json.loads((place / "page" / "comparison.json").read_text())
+
+
 def test_a_target_that_is_missed_has_an_exit_code_of_its_own(tacit: Tacit, place: Path) -> None:
     targets = place / "targets.csv"
     targets.write_text("metric,group,target,tolerance,bound\naccuracy,,0,0,at_least\n")

@@ -9,26 +9,28 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from tacit.fairness import Attribute, Judged, Schema
+from tacit.fairness import Attribute, Estimate, Interval, Judged, Schema
 from tacit.fairness.intervals import intervals
+from tacit.reports.changes import Difference, independent
 from tacit.reports.coins import coins
-from tacit.reports.comparison import Difference, compare, difference
+from tacit.reports.comparison import compare
+from tacit.reports.comparison_tables import as_json
 from tacit.reports.readings import (
     ALL_ROWS,
     MEAN,
+    POOLED_ROWS,
     WORST,
     WORST_TENTH,
     Measure,
-    Reading,
-    anew,
     last,
-    over_clients,
     readings,
 )
 from tacit.reports.records import Records, read
+from tacit.reports.summary import summarise
 from tacit.server.store import Store
 from tacit.simulations.config import make_config
 from tacit.simulations.description import to_json
@@ -70,7 +72,9 @@ def grouped(records: Records, place: Path, seed: int) -> Records:
     rng, evaluated = np.random.default_rng(seed), last(records)
     assert evaluated is not None
     assert records.population is not None
-    tables = {name: SEX.count(some_rows(rng)) for name in evaluated.clients}
+    shares = (0.15, 0.15, 0.15, 0.0)  # few of a group, and of the last client nobody
+    pairs = zip(sorted(evaluated.clients), shares, strict=True)
+    tables = {name: SEX.count(some_rows(rng, share)) for name, share in pairs}
     total = {name: np.sum([own[name] for own in tables.values()], 0) for name in SEX.zeros()}
     with closing(Store(folder)) as store:
         store.measure(replace(evaluated, tables=tables, total=total))
@@ -78,13 +82,13 @@ def grouped(records: Records, place: Path, seed: int) -> Records:
     return read(RunFolder(folder))
 
 
-def some_rows(rng: np.random.Generator) -> Judged:
+def some_rows(rng: np.random.Generator, share: float) -> Judged:
     return Judged(
         targets=rng.integers(0, 2, 40),
         guesses=rng.integers(0, 2, 40),
         scores=rng.random(40),
         losses=rng.random(40),
-        groups={"sex": rng.integers(0, 2, 40)},
+        groups={"sex": (rng.random(40) < share).astype(np.int64)},
     )
 
 
@@ -103,10 +107,8 @@ def test_equal_runs_differ_by_nothing(runs: dict[str, Records], tmp_path: Path) 
 def test_the_difference_is_that_of_the_same_clients_drawn_anew(runs: dict[str, Records]) -> None:
     one, two = runs["plain"], runs["slow"]
     found = {row.measure: row for row in compare([one, two]).rows}
-    assert one.population is not None
-    rng = coins(one.population.digest, "clients")
     drawn = []
-    for times in rng.multinomial(4, np.full(4, 0.25), size=2000):
+    for times in clients_drawn(one):
         rate = [accuracy_of(records, times) for records in (one, two)]
         drawn.append(rate[1] - rate[0])
     bar = intervals(np.array(drawn)[:, np.newaxis])[0]
@@ -131,6 +133,36 @@ def accuracy_of(records: Records, times: Sequence[int]) -> float:
     return right / rows
 
 
+def test_the_difference_of_a_gap_is_between_the_groups_that_a_draw_has(
+    runs: dict[str, Records], tmp_path: Path
+) -> None:
+    one, two = grouped(runs["plain"], tmp_path, 1), grouped(runs["slow"], tmp_path, 2)
+    drawn = []
+    for times in clients_drawn(one):
+        gaps = []
+        for records in (one, two):
+            counts = sum(
+                n * own["sex/confusion"] for n, own in zip(times, tables_of(records), strict=True)
+            )
+            rates = [recall(each) for each in counts if each[1].sum()]
+            gaps.append(max(rates) - min(rates) if len(rates) > 1 else math.nan)
+        drawn.append(gaps[1] - gaps[0])
+    bar = intervals(np.array(drawn)[:, np.newaxis])[0]
+    found = {row.measure: row for row in compare([one, two]).rows}
+    there = found[Measure("equal_opportunity difference", "sex")].differences[1]
+    assert bar is not None
+    assert there is not None
+    assert there.low == pytest.approx(bar.low)
+    assert there.high == pytest.approx(bar.high)
+
+
+def clients_drawn(records: Records) -> list[list[int]]:
+    assert records.population is not None
+    rng = coins(records.population.digest, "clients")
+    found: list[list[int]] = rng.multinomial(4, np.full(4, 0.25), size=2000).tolist()
+    return found
+
+
 def test_the_same_runs_give_the_same_bits(runs: dict[str, Records]) -> None:
     pair = [runs["plain"], runs["private"]]
     assert compare(pair).rows == compare(pair).rows
@@ -144,9 +176,7 @@ def test_other_rows_are_shown_and_not_paired_and_it_says_why(runs: dict[str, Rec
     one, other = row.differences[1:]
     assert one is not None
     assert other is not None
-    readings_of = [reading for reading in row.readings if reading]
-    expected = difference(readings_of[0], readings_of[1], alike=False)
-    assert one == expected
+    assert one == independent(row.readings[0], row.readings[1])
     assert one.high is not None
 
 
@@ -163,7 +193,6 @@ def test_what_is_undefined_has_no_difference_and_is_no_zero(
     assert there is not None
     assert there.low is not None
     assert found[Measure("equal_opportunity difference", "sex")].differences[1] is not None
-    assert found[ROWS].readings[0] == readings(runs["plain"])[ROWS]  # the rate that every page has
 
 
 def test_clients_that_only_one_run_measured_are_left_out_of_the_difference(
@@ -181,14 +210,22 @@ def test_clients_that_only_one_run_measured_are_left_out_of_the_difference(
     two = replace(two, history=[*two.history[:-1], (committed, fewer)])
     found = compare([one, two])
     assert found.sides[1].paired == 3
-    shared = ["client-000", "client-001", "client-002"]
-    for measure in (ROWS, Measure("recall", "sex=f"), Measure("recall", ALL_ROWS)):
-        there = next(row for row in found.rows if row.measure == measure).differences[1]
-        first, other = (readings(each, clients=shared)[measure].value for each in (one, two))
-        assert there is not None
-        assert first is not None
-        assert other is not None
-        assert there.value == other - first
+    row = next(row for row in found.rows if row.measure == Measure("recall", "sex=f"))
+    first = sum(own["sex/confusion"] for own in tables_of(one, "client-003"))[0]
+    other = sum(own["sex/confusion"] for own in tables_of(two, "client-003"))[0]
+    there = row.differences[1]
+    assert there is not None
+    assert there.value == pytest.approx(recall(other) - recall(first))
+
+
+def tables_of(records: Records, but: str = "") -> list[Any]:
+    evaluated = last(records)
+    assert evaluated is not None
+    return [own for name, own in sorted(evaluated.tables.items()) if name != but]
+
+
+def recall(confusion: Any) -> float:  # noqa: ANN401 - an array
+    return float(confusion[1, 1] / confusion[1].sum())
 
 
 def test_privacy_is_named_as_what_differs(runs: dict[str, Records]) -> None:
@@ -223,57 +260,46 @@ def test_noised_counts_have_intervals_and_no_pairs(
 
 def test_independent_intervals_are_those_of_newcombe() -> None:
     """His example 56/70 - 48/80, method 10: from 0.0524 to 0.3339."""
-    found = difference(wilson(48, 80), wilson(56, 70), alike=False)
+    found = independent(wilson(48, 80), wilson(56, 70))
     assert found is not None
     assert found.low == pytest.approx(0.0524, abs=5e-5)
     assert found.high == pytest.approx(0.3339, abs=5e-5)
 
 
-def wilson(right: int, rows: int) -> Reading:
+def wilson(right: int, rows: int) -> Estimate:
     rate, z = right / rows, 1.959964
     middle = (rate + z**2 / (2 * rows)) / (1 + z**2 / rows)
     half = z * math.sqrt(rate * (1 - rate) / rows + z**2 / (4 * rows**2)) / (1 + z**2 / rows)
-    return Reading(value=rate, low=middle - half, high=middle + half)
+    bar = Interval(low=middle - half, high=middle + half, median=middle, defined=1.0)
+    return Estimate(value=rate, sampling=bar)
 
 
 def test_without_an_interval_of_both_there_is_none_of_the_difference() -> None:
-    one, two = Reading(value=0.5), Reading(value=0.75, low=0.7, high=0.8)
-    assert difference(one, two, alike=False) == Difference(value=0.25)
-    assert difference(one, Reading(value=None, undefined="no rows"), alike=False) is None
+    one, two = Estimate(value=0.5), wilson(3, 4)
+    assert independent(one, two) == Difference(value=0.25)
+    assert independent(one, Estimate(value=None, undefined="no rows")) is None
 
 
-def test_nineteen_of_twenty_paired_intervals_hold_the_true_difference() -> None:
-    """Of 300, with 40 clients: a correct bootstrap covers 93 to 95 %; below 88 % has odds under 1e-5."""
-    rng, held = np.random.default_rng(0), 0
-    times, mean = anew("a population", 40), Measure("accuracy", MEAN)
-    for _ in range(300):
-        ease = rng.random(40)
-        pair = []
-        for shift in (0.0, 0.1):
-            right = rng.binomial(25, np.clip(0.3 + 0.4 * ease + shift, 0, 1))
-            clients = {
-                f"{k:02}": {"examples": 25.0, "correct": float(n)} for k, n in enumerate(right)
-            }
-            pair.append(over_clients(clients, times)[mean])
-        found = difference(*pair, alike=True)
-        assert found is not None
-        assert found.low is not None
-        assert found.high is not None
-        held += found.low <= 0.1 <= found.high
-    assert held >= 0.88 * 300
+def test_what_the_report_says_too_is_the_same_here(runs: dict[str, Records]) -> None:
+    summary, found = summarise(runs["plain"]), readings(runs["plain"])
+    said = summary.federated
+    assert found[ROWS].value == said.rows
+    assert found[ROWS].sampling is not None
+    assert found[Measure("loss", ALL_ROWS)].value == summary.loss
+    for who, value in ((MEAN, said.mean), (WORST_TENTH, said.worst_tenth), (WORST, said.worst)):
+        assert found[Measure("accuracy", who)].value == value
+    assert Measure("accuracy", POOLED_ROWS) not in found  # they are everybody's held-out rows
+    for name, own in summary.clients.items():
+        assert found[Measure("accuracy", f"client={name}")].value == own["accuracy"]
 
 
-def test_the_worst_and_the_worst_tenth_are_over_clients_with_one_vote_each() -> None:
-    clients = {f"{k:02}": {"examples": 10.0 * (k + 1), "correct": float(k)} for k in range(20)}
-    values = sorted(k / (10 * (k + 1)) for k in range(20))
-    found = over_clients(clients, anew("a population", 20))
-    assert found[Measure("accuracy", WORST)] == Reading(value=values[0])
-    tenth = found[Measure("accuracy", WORST_TENTH)]
-    assert tenth.value == pytest.approx(sum(values[:2]) / 2)
-    assert tenth.low is not None
-    one = {"only": {"examples": 4.0, "correct": 2.0}}
-    alone = over_clients(one, np.zeros((0, 1)))
-    assert alone[Measure("accuracy", MEAN)] == Reading(value=0.5)
+def test_the_worst_client_has_a_difference_and_no_interval(runs: dict[str, Records]) -> None:
+    found = {row.measure: row for row in compare([runs["plain"], runs["slow"]]).rows}
+    mean, worst = (found[Measure("accuracy", who)].differences[1] for who in (MEAN, WORST))
+    assert mean is not None
+    assert mean.low is not None
+    assert worst is not None
+    assert (worst.low, worst.high) == (None, None)
 
 
 def test_a_run_in_which_nothing_was_measured_yet_is_shown(
@@ -287,7 +313,5 @@ def test_a_run_in_which_nothing_was_measured_yet_is_shown(
 
 
 def test_the_json_of_a_comparison_has_no_infinity(runs: dict[str, Records]) -> None:
-    from tacit.reports.comparison_tables import as_json
-
     text = json.dumps(as_json(compare(list(runs.values())), []), allow_nan=False)
     assert "infinite" in text

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tacit.reports.readings import ALL_ROWS, Measure, Reading
+from tacit.fairness import Estimate
+from tacit.reports.readings import ALL_ROWS, Measure
 from tacit.reports.targets import (
     Direction,
     Mark,
@@ -24,7 +25,7 @@ NUMBERS = st.floats(-1e6, 1e6)
 
 
 def held_to(value: float | None, target: float, tolerance: float, direction: Direction) -> Verdict:
-    reading = Reading(value=value, undefined=None if value is not None else "no rows")
+    reading = Estimate(value=value, undefined=None if value is not None else "no rows")
     wanted = Target(line=2, measure=ROWS, target=target, tolerance=tolerance, direction=direction)
     return judge([wanted], {"run": {ROWS: reading}})[0]
 
@@ -57,8 +58,8 @@ def test_the_edge_of_a_tolerance_is_within_it() -> None:
 
 
 def test_of_several_runs_the_mean_is_held_to_the_target() -> None:
-    ran = {f"fedavg-{seed}": {ROWS: Reading(value=0.7 + seed / 10)} for seed in range(3)}
-    ran["other"] = {ROWS: Reading(value=0.0)}
+    ran = {f"fedavg-{seed}": {ROWS: Estimate(value=0.7 + seed / 10)} for seed in range(3)}
+    ran["other"] = {ROWS: Estimate(value=0.0)}
     wanted = Target(line=2, measure=ROWS, target=0.8, tolerance=0.001, run="fedavg-*")
     found = judge([wanted], ran)[0]
     assert (found.mark, found.runs) == (Mark.OK, ("fedavg-0", "fedavg-1", "fedavg-2"))
@@ -67,7 +68,7 @@ def test_of_several_runs_the_mean_is_held_to_the_target() -> None:
 
 
 def test_what_nobody_ran_or_measured_is_not_run_with_the_closest_that_there_is() -> None:
-    ran = {"tour": {ROWS: Reading(value=0.7)}}
+    ran = {"tour": {ROWS: Estimate(value=0.7)}}
     absent = Target(line=2, measure=ROWS, target=0.8, tolerance=0.0, run="fedavg-*")
     misspelt = Target(line=3, measure=Measure("acuracy", ALL_ROWS), target=0.8, tolerance=0.0)
     first, second = judge([absent, misspelt], ran)
