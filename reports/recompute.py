@@ -22,7 +22,10 @@ from .summary import summarise
 from .write import PRIVACY_TABLE, REGISTRY, TABLE, as_table
 
 NOT_AUDITED: Final = {
-    TABLE: {"run": "where the run folder was"},
+    TABLE: {
+        "run": "where the run folder was",
+        'card["Model details"][0].value': "what the run folder was called",
+    },
     PRIVACY_TABLE: {
         "identity.folder": "what the run folder was called",
         "identity.ledger": "where the ledger was",

@@ -72,7 +72,8 @@ def stored(folder: Path, statement: str) -> None:
 
 
 def test_an_honest_report_holds_wherever_it_was_moved(done: Path, folder: Path) -> None:
-    for place in (done, folder):
+    renamed = folder.rename(folder.with_name("another name"))
+    for place in (done, renamed):
         found = recompute(RunFolder(place))
         assert found.holds
         assert (found.later, found.contradictions) == (0, [])
