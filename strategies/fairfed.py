@@ -7,7 +7,7 @@ algorithm 1, with the local reweighing that the paper evaluates it with.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from .checks import known, not_negative, positive
 from .compatibility import UNCOVERED, Composes, No, Yes
 from .reweighing import independent
 from .strategy import Correction, Delta, Fitted, Local, Received, Released, ServerState
+
+Metric = Literal["opportunity", "parity"]
 
 UNIT = 2.0**-10
 """Rows are contributed in this unit, as counts and as weights: times a change, they are to be summed."""
@@ -45,7 +47,7 @@ class FairFed(Delta):
         secure_aggregation=Yes(),
         sampling=Yes("F and mean G are then those of the last cohort"),
         weighting=No("a client's weight is its own ω"),
-        reveals="number, accuracy and fairness of all rows together; means of ω and G",
+        reveals="of all rows their number, the accuracy, and the selected by group; means of ω and G",
     )
     asks: ClassVar[bool] = True
     attribute: str
@@ -54,12 +56,14 @@ class FairFed(Delta):
     clients: int | None = None
     learning_rate: float = 1.0
     beta: float = 1.0
-    metric: Literal["opportunity", "parity"] = "opportunity"
+    metric: Metric = "opportunity"
     reweigh: bool = True
 
     def __post_init__(self) -> None:
         positive(learning_rate=self.learning_rate)
         not_negative(beta=self.beta)
+        if self.metric not in (known_metrics := get_args(Metric)):
+            raise ValueError(f"Expected metric in {known_metrics}, got {self.metric!r}.")
         for name in ("groups", "classes"):
             if (value := vars(self)[name]) not in (None, 2):
                 raise ValueError(f"Expected 2 {name}, got {value}: the paper compares two of them.")

@@ -33,7 +33,10 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 def config(kind: str, **changes: object) -> Config:
-    return make_config({**QUIET, "strategy": {"kind": kind}, **changes})
+    cls: Any = STRATEGIES[kind]
+    groups = {"attribute": "sex"} if "attribute" in cls.__dataclass_fields__ else {}
+    strategy = {"kind": kind, **groups}
+    return make_config({**QUIET, "strategy": strategy, **changes})
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
@@ -51,6 +54,13 @@ def test_what_a_strategy_does_not_go_with_is_refused(kind: str, rule: Rule) -> N
         check_strategy(changed)
     assert kind in str(refused.value)
     assert answer.why in str(refused.value)
+
+
+def test_weights_that_a_study_gives_go_with_private_training_and_own_frequencies_do_not() -> None:
+    both = {**CHANGES["row_dp"], "strategy": {"kind": "reweighing", "attribute": "sex"}}
+    with pytest.raises(ConfigError, match=r"\[dpsgd\].*, or set strategy\.weights\.$"):
+        check_strategy(make_config({**QUIET, **both}))
+    check_strategy(make_config({**QUIET, **both}, ["strategy.weights=[[1.0, 2.0], [2.0, 1.0]]"]))
 
 
 def test_every_reason_is_said_at_once_by_check_and_before_a_run(tmp_path: Path) -> None:

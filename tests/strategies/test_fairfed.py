@@ -182,3 +182,11 @@ def test_more_than_two_groups_or_classes_are_refused(name: str) -> None:
     wrong: Any = {name: 3}
     with pytest.raises(ValueError, match=f"^Expected 2 {name}, got 3: the paper compares two"):
         replace(FairFed(attribute="sex"), **wrong)
+
+
+def test_another_metric_is_refused() -> None:
+    wrong: Any = "accuracy"
+    with pytest.raises(
+        ValueError, match=r"^Expected metric in \('opportunity', 'parity'\), got 'acc"
+    ):
+        FairFed(attribute="sex", metric=wrong)
