@@ -137,7 +137,7 @@ class Client:
     def _noised(self, instruction: Instruction, tables: Tables, noise: Counts) -> Update:
         """The tables alone, after the client has paid for them if rows are what is protected."""
         if self.guard is not None and isinstance(noise, RowCounts):
-            rest = repr((self.measure, noise)).encode()
+            rest = repr(noise).encode() + digest_of(tables)
             self.guard.admit_counts(instruction, self.test, noise.row_event, rest)
         secret = self.secret.child(instruction.run, instruction.round)
         contribution = noise.perturb(tables, instruction.terms, secret)

@@ -67,11 +67,7 @@ class Site:
         Raises `ConfigError` or `DataError` if its rows and the study do not go together.
         """
         check(self.config)
-        if self.cap is not None and self.config.dpsgd is None:
-            raise ConfigError(
-                "A cap has nothing to limit: the study has no [dpsgd], so training states no ε for rows. "
-                "Join without --cap, or agree on a study with [dpsgd]."
-            )
+        self._expect_cap_to_count()
         self._expect_others()
         setup = prepare(self.config, self.task, self._dataset())
         population = setup.population
@@ -121,6 +117,22 @@ class Site:
             raise StoreError(
                 f"The rows, or how they are split, are others than those that {self.folder} has "
                 f"answered for: bring them back, or remove {path} if that is meant."
+            )
+
+    def _expect_cap_to_count(self) -> None:
+        """Raises `ConfigError` if there is a cap, and noise that it does not know of, or none at all."""
+        if self.cap is None:
+            return
+        if self.config.dpsgd is None:
+            raise ConfigError(
+                "A cap has nothing to limit: the study has no [dpsgd], so training states no ε for rows. "
+                "Join without --cap, or agree on a study with [dpsgd]."
+            )
+        noise = self.config.evaluate.noise
+        if noise is not None and noise.by == "coordinator":
+            raise ConfigError(
+                "A cap counts noise that this site adds itself, and in the study the coordinator adds "
+                'that of evaluations: agree on evaluate.noise.by = "clients", or join without --cap.'
             )
 
     def _expect_others(self) -> None:

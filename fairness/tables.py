@@ -22,6 +22,7 @@ Tables = Mapping[str, NDArray[np.float64]]
 """Counts, and sums of values rounded to multiples of 2^-24: exact in float64 up to 2^29 rows."""
 
 UNIT: Final = 2.0**-24
+MOST_ROWS: Final = 2.0**53
 EVERYONE: Final = "everyone"
 """The attribute that is counted where no other is declared: it has one group, of the same name."""
 MOMENTS: Final = ("rows", "sum", "squares")
@@ -139,6 +140,27 @@ class Schema:
             for kind, table in self._of(judged, codes, len(attribute.groups)).items():
                 found[f"{attribute.name}/{kind}"] = table
         return {name: found[name] for name in sorted(found)}
+
+    def odd(self, tables: Tables, rows: int) -> str | None:
+        """The name of a table that `rows` rows cannot have; None if there is none.
+
+        Every row is counted once in each table, and what is counted is not negative. (Sums of residuals
+        and of targets may be.) Pairs, of which a row is in any number, have only to be counts.
+
+        >>> schema = Schema(classes=2)
+        >>> schema.odd(schema.zeros(), rows=0), schema.odd(schema.zeros(), rows=3)
+        (None, 'everyone/confusion')
+        """
+        for name, table in tables.items():
+            kind = name.rpartition("/")[2]
+            counts = table if kind in ("confusion", "scores", "pairs") else table[:, :1]
+            if not np.all(np.abs(table) <= MOST_ROWS) or not np.all(
+                counts >= 0
+            ):  # also refuses NaN
+                return name
+            if kind != "pairs" and counts.sum() != rows:
+                return name
+        return None
 
     @property
     def sensitivity(self) -> float:

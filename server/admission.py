@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..fairness.measuring import Measuring
+from ..fairness.tables import Schema
 from ..privacy.mechanism import Mechanism
 from ..strategies.strategy import Strategy, still
 from ..wire.arrays import Stored, layout
@@ -39,6 +40,7 @@ class Admission:
             instruction=instruction,
             members=frozenset(members),
             expected=self.expected(instruction),
+            schema=self.measuring.schema if self.measuring is not None else None,
         )
         return gate.receive
 
@@ -84,6 +86,7 @@ class Gate:
     instruction: Instruction
     members: frozenset[str] = field(repr=False)
     expected: Arrays = field(repr=False)
+    schema: Schema | None = field(default=None, repr=False)
 
     def receive(self, fold: Fold, update: Update) -> None:
         """Folds `update` in, or notes why not."""
@@ -135,10 +138,10 @@ class Gate:
         """Tables that are kept are added up later, and have to be numbers that can be."""
         if self.mechanism is not None:
             return None
-        for name in self.expected:
-            if not np.all(np.abs(update.contribution[name]) <= MOST):  # also refuses NaN
-                return f"not countable: {name[:80]!r} holds what no rows can count"
-        return None
+        if self.schema is None or not self.expected:
+            return None
+        odd = self.schema.odd(update.contribution, update.examples)
+        return f"not countable: {odd[:80]!r} holds what no such rows can count" if odd else None
 
     def _array_objection(self, contribution: Arrays) -> str | None:
         if odd := sorted(contribution.keys() ^ self.expected.keys()):

@@ -73,8 +73,8 @@ class Coordinator:
 
     def run(self, initial: Arrays) -> ServerState:
         """The state after the last round, starting at `initial` unless the store is further."""
-        history = self.store.history()
-        self.account.recognise(history[-1][0].ledger if history else "")
+        for head in _heads(self.store.history()):
+            self.account.recognise(head)
         state = self.store.latest() or self._start(initial)
         while True:
             if self._is_due(state.round):
@@ -217,6 +217,13 @@ class Coordinator:
                 f"{reason!r}; if training diverges, lower train.learning_rate.",
             )
         return fold
+
+
+def _heads(history: Sequence[tuple[Committed, Evaluated | None]]) -> list[str]:
+    """The heads of the ledger once the last round, and the last evaluation with noise, were charged."""
+    rounds = [committed.ledger for committed, _ in history]
+    evaluations = [found.ledger for _, found in history if found and found.ledger]
+    return [*rounds[-1:], *evaluations[-1:]] or [""]
 
 
 def _as_counted(round: int, fold: Fold) -> Evaluated:

@@ -78,6 +78,11 @@ def _check_evaluations(config: Config) -> None:
     unit = Unit.CLIENT if config.dpsgd is None else Unit.EXAMPLE
     budget, times = config.budget_of(unit), config.evaluate.times(config.rounds)
     event = config.evaluate.event
+    if event is not None and unit is Unit.EXAMPLE and config.budget_of(Unit.CLIENT).finite:
+        raise ConfigError(
+            "evaluate.noise: with [dpsgd] it hides rows, and no budget of clients can pay for that; set "
+            'budget.unit = "example".'
+        )
     if event is not None and budget.finite and not affordable({}, event, budget, times):
         raise ConfigError(
             f"evaluate.noise: {times} evaluations alone take more than the budget, {budget}; evaluate "

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from tacit.fairness.measuring import Counts, Measuring
-from tacit.fairness.tables import Attribute, Schema
+from tacit.fairness.tables import Attribute, Judged, Schema
 from tacit.privacy import Mean
 from tacit.privacy.clipping import norm
 from tacit.privacy.counts import ClientCounts, RowCounts
@@ -35,8 +35,16 @@ def answered(update: Update, noise: Counts | None = None) -> Fold:
 
 
 def honest() -> Update:
-    tables = {name: np.arange(table.size, dtype=float).reshape(table.shape)
-              for name, table in SCHEMA.zeros().items()}  # fmt: skip
+    """What a client with 9 rows counts."""
+    rng = np.random.default_rng(0)
+    judged = Judged(
+        targets=rng.integers(0, 2, 9),
+        guesses=rng.integers(0, 2, 9),
+        scores=rng.random(9),
+        losses=rng.exponential(1, 9),
+        groups={"sex": rng.integers(0, 2, 9)},
+    )
+    tables = SCHEMA.count(judged)
     return Update(
         client="ann", round=2, examples=9, contribution=tables, statistics={"correct": 4.0}
     )
@@ -66,6 +74,22 @@ def noise_unit(noise: ClientCounts) -> float:
     """The norm to which a client's part of the sum is clipped, in the steps of its grid."""
     grid, unit = noise._grid()
     return noise.clip / grid * unit * (1 + 1e-9)
+
+
+IMPOSSIBLE = {
+    "fewer than none of a group": ("sex/confusion", np.full((2, 2, 2), -1.0)),
+    "more rows than are claimed": ("sex/confusion", np.full((2, 2, 2), 7.0)),
+    "scores of other rows": ("sex/scores", np.zeros((2, 2, 4))),
+    "losses of other rows": ("sex/loss", np.full((2, 3), 2.0)),
+}
+
+
+@pytest.mark.parametrize("kind", IMPOSSIBLE)
+def test_tables_that_no_such_rows_can_have_are_refused(kind: str) -> None:
+    name, table = IMPOSSIBLE[kind]
+    fold = answered(replace(honest(), contribution={**honest().contribution, name: table}))
+    assert fold.receipts == []
+    assert "no such rows" in fold.refusals[0].reason
 
 
 HOSTILE: dict[str, tuple[str, NDArray[np.generic]]] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from tacit.fairness.tables import overall
-from tacit.privacy import Ledger, Unit
+from tacit.privacy import Account, Event, Ledger, Unit
 from tacit.privacy.accountants import rdp_epsilon
 from tacit.server.coordinator import POOLED
 from tacit.server.progress import Evaluated, Progress
@@ -19,7 +21,7 @@ from tacit.simulations.custody import clients_folder, ledger_path
 from tacit.simulations.run import run
 from tacit.simulations.run_folder import RunFolder
 from tacit.simulations.setup import prepare
-from tacit.wire.errors import BudgetSpent
+from tacit.wire.errors import BudgetSpent, StoreError
 from torch import Tensor
 
 BASE: dict[str, Any] = {
@@ -149,6 +151,63 @@ def test_an_evaluation_that_is_repeated_releases_the_same_bits_and_is_charged_on
         assert [e.round for e in ledger.entries() if e.release == "evaluation"] == [2, 4]
 
 
+def test_a_ledger_that_lost_the_last_evaluation_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tacit.server.store import Store
+
+    setup, folder = prepare(config(**OF_CLIENTS)), RunFolder(tmp_path / "run")
+    ledger, kept, measure = ledger_path(setup.config, folder), tmp_path / "copy.db", Store.measure
+
+    def copied(store: Store, evaluated: Evaluated) -> None:
+        measure(store, evaluated)
+        raise Stop
+
+    def before(account: Account, round: int, release: str, event: Event) -> None:
+        if release == "evaluation":
+            with closing(sqlite3.connect(ledger)) as source, closing(sqlite3.connect(kept)) as copy:
+                source.backup(copy)
+        check(account, round, release, event)
+
+    check = Account.check
+    monkeypatch.setattr(Store, "measure", copied)
+    monkeypatch.setattr(Account, "check", before)
+    with pytest.raises(Stop):
+        run(setup, folder)
+    for path in ledger.parent.glob("ledger.db*"):
+        path.unlink()
+    kept.rename(ledger)
+    with pytest.raises(StoreError, match="older than this run"):
+        run(setup, folder, resume=True)
+
+
+def test_an_evaluation_with_a_metric_is_charged_once_by_another_process_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In another process the same function has another address."""
+    from tacit.server.store import Store
+
+    metrics = {"half": f"{__name__}:half"}
+    terms = {**OF_ROWS, "evaluate": {**OF_ROWS["evaluate"], "metrics": metrics}}
+    folder, measure = RunFolder(tmp_path / "run"), Store.measure
+
+    def crash(store: Store, evaluated: Evaluated) -> None:
+        monkeypatch.setattr(Store, "measure", measure)
+        raise Stop
+
+    monkeypatch.setattr(Store, "measure", crash)
+    with pytest.raises(Stop):
+        run(prepare(config(**terms)), folder)
+    monkeypatch.setattr(sys.modules[__name__], "half", lambda outputs, targets: 0 * targets + 0.5)
+    setup = prepare(config(**terms))
+    run(setup, folder, resume=True)
+    for place in clients_folder(ledger_path(setup.config, folder)).iterdir():
+        if place.is_dir():
+            with closing(Ledger(place / "ledger.db")) as ledger:
+                charged = [e.round for e in ledger.entries() if e.release == "evaluation"]
+            assert charged == [2, 4]
+
+
 def test_a_budget_that_an_evaluation_exceeds_ends_the_run_before_anyone_counts(
     tmp_path: Path,
 ) -> None:
@@ -200,6 +259,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
             "train": {"learning_rate": 1e-6},
         },
         "evaluate.scale",
+    ),
+    "noise for rows and a budget of clients": (
+        {
+            **OF_ROWS,
+            "mechanism": {"kind": "gaussian", "clip": 0.5},
+            "budget": {"epsilon": 50.0, "ledger": "run"},
+        },
+        "no budget of clients",
     ),
     "a metric that is not one value for each row": (
         {"evaluate": {"metrics": {"many": f"{__name__}:many"}}},
