@@ -29,6 +29,7 @@ OF_MODEL: Final[Mapping[str, str]] = {
     "auc_parity": "auc",
     "bias_parity": "bias",
     "calibration_parity": "calibration_error",
+    "clipped_parity": "clipped_share",
     "concordance_parity": "concordance",
     "error_parity": "mae",
     "loss_parity": "loss",
@@ -80,7 +81,8 @@ def criteria(schema: Schema) -> tuple[Criterion, ...]:
             told = {"accuracy", "auc", "calibration_error"}
         case _:
             told = {"accuracy", "calibration_error"}
-    of_model = {name: ((rate,),) for name, rate in OF_MODEL.items() if rate in told | {"loss"}}
+    told |= {"loss", "clipped_share"} if schema.clipping else {"loss"}
+    of_model = {name: ((rate,),) for name, rate in OF_MODEL.items() if rate in told}
     metrics = {f"{name}_parity": ((name,),) for name in schema.metrics}
     return tuple(
         Criterion(name=name, rates=rates)

@@ -37,6 +37,9 @@ def measure(schema: Schema, tables: Mapping[str, Array]) -> dict[str, Rate]:
     ['accuracy', 'auc', 'base_rate', 'brier']
     """
     found = {"loss": mean_rate(tables["loss"], schema.most)}
+    if "clipped" in tables:
+        found["clipped_share"] = mean_rate(tables["clipped"][..., [0, 1, 1]])  # 1 is its own square
+        found["fit_loss"] = mean_rate(tables["fit_loss"], schema.most)
     for name in schema.metrics:
         found[name] = mean_rate(tables[f"metric.{name}"])
     if "errors" in tables:

@@ -7,12 +7,12 @@ rate stays within its bounds. Being a function of what was released, it costs no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from .rate import Array
-from .tables import ERRORS
+from .tables import ERRORS, TRAINED
 
 
 def noised(
@@ -33,15 +33,18 @@ def noised(
 def settle(tables: Mapping[str, Array]) -> dict[str, Array]:
     """The tables of one attribute, by kind, as rows could have them; those of rows stay as they are.
 
-    A group has as many rows as its moments say on average, at least 0. Each group's confusion table is
-    projected onto those that are not negative and add up to that (J. Duchi and others, ICML 2008), its
-    histogram of scores onto those that add up to the classes of its confusion table. Sums of values in
-    [0, 1], or [-1, 1] for errors, are kept where such values can have them.
+    A group has as many rows as its moments say on average, at least 0, and likewise train rows. Each
+    group's confusion table is projected onto those that are not negative and add up to that (J. Duchi
+    and others, ICML 2008), its histogram of scores onto those that add up to the classes of its confusion
+    table. Sums of values in [0, 1], or [-1, 1] for errors, are kept where such values can have them.
     """
     moments = [name for name in tables if name == "loss" or name.startswith("metric.")]
-    counted = [tables[name][..., 0] for name in moments]
-    rows = np.maximum(np.mean(counted, axis=0), 0.0)
+    rows = _rows(tables, moments)
     found = {name: _moments(tables[name], rows) for name in moments}
+    if "clipped" in tables:
+        trained = _rows(tables, TRAINED)
+        found["clipped"] = np.stack([trained, np.clip(tables["clipped"][..., 1], 0.0, trained)], -1)
+        found["fit_loss"] = _moments(tables["fit_loss"], trained)
     if "pairs" in tables:
         found["pairs"] = _pairs(tables["pairs"])
     if "errors" in tables:
@@ -54,6 +57,12 @@ def settle(tables: Mapping[str, Array]) -> dict[str, Array]:
         found["confusion"] = confusion
         found["scores"] = _cells(tables["scores"], classes, axes=1)
     return {name: found[name] for name in tables}
+
+
+def _rows(tables: Mapping[str, Array], names: Sequence[str]) -> Array:
+    """How many rows the tables say that there are, on average."""
+    rows: Array = np.maximum(np.mean([tables[name][..., 0] for name in names], axis=0), 0.0)
+    return rows
 
 
 def _axes(name: str) -> int:

@@ -17,17 +17,20 @@ from numpy.typing import NDArray
 
 from ..wire.messages import EXAMPLES
 from .concordance import PAIRS, count_pairs
+from .counting import cells, moments, sums
 
 Tables = Mapping[str, NDArray[np.float64]]
 """Counts, and sums of values rounded to multiples of 2^-24: exact in float64 up to 2^29 rows."""
 
-UNIT: Final = 2.0**-24
 MOST_ROWS: Final = 2.0**53
 EVERYONE: Final = "everyone"
 """The attribute that is counted where no other is declared: it has one group, of the same name."""
 MOMENTS: Final = ("rows", "sum", "squares")
 ERRORS: Final = ("rows", "residual", "absolute", "squared", "target", "target_squared")
 """The columns of a table of errors: sums of r, |r|, r², y and y², where r is the prediction less y."""
+CLIPPED: Final = ("rows", "clipped")
+TRAINED: Final = ("clipped", "fit_loss")
+"""The kinds of tables that are of the rows that are trained on; all others are of those held out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,19 @@ class Judged:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What DP-SGD makes of n rows that it trains on. Nothing in here prints.
+
+    `losses` and `clipped`, whether a row's gradient is longer than the clip, have shape (n,); `groups` is
+    as in `Judged`.
+    """
+
+    losses: NDArray[Any] = field(repr=False)
+    clipped: NDArray[np.bool_] = field(repr=False)
+    groups: Mapping[str, NDArray[np.int64]] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Schema:
     """Which tables there are. Everybody who counts has the same.
 
@@ -85,6 +101,10 @@ class Schema:
     And always: `ATTRIBUTE/loss` (G, 3), the `MOMENTS` of the losses, divided by `most` and kept within
     [0, 1], and `ATTRIBUTE/metric.NAME` (G, 3) for each of `metrics`.
 
+    All these are of rows that are held out. With `clipping` there are tables of the train rows too:
+    `ATTRIBUTE/clipped` (G, 2), the rows and those that DP-SGD clips, and `ATTRIBUTE/fit_loss` (G, 3), the
+    `MOMENTS` of their losses.
+
     >>> schema = Schema(attributes=(Attribute(name="sex", groups=("female", "male")),), classes=2)
     >>> {name: table.shape for name, table in schema.zeros().items()}
     {'sex/confusion': (2, 2, 2), 'sex/loss': (2, 3), 'sex/scores': (2, 2, 50)}
@@ -97,6 +117,7 @@ class Schema:
     scale: float | None = None
     metrics: tuple[str, ...] = ()
     survival: bool = False
+    clipping: bool = False
 
     def __post_init__(self) -> None:
         names = [attribute.name for attribute in self.attributes]
@@ -122,7 +143,7 @@ class Schema:
         }
 
     def count(self, judged: Judged) -> dict[str, NDArray[np.float64]]:
-        """The tables of some rows. Raises ValueError for a code that is not in the vocabulary.
+        """The tables of some held-out rows. Raises ValueError for a code that is not in the vocabulary.
 
         >>> schema = Schema(classes=2, bins=4)
         >>> judged = Judged(
@@ -136,7 +157,7 @@ class Schema:
         """
         found: dict[str, NDArray[np.float64]] = {}
         for attribute in self.attributes:
-            codes = _codes(attribute, judged)
+            codes = _codes(attribute, judged.groups, len(judged.targets))
             for kind, table in self._of(judged, codes, len(attribute.groups)).items():
                 found[f"{attribute.name}/{kind}"] = table
         return {name: found[name] for name in sorted(found)}
@@ -154,25 +175,44 @@ class Schema:
         for name, table in tables.items():
             kind = name.rpartition("/")[2]
             counts = table if kind in ("confusion", "scores", "pairs") else table[:, :1]
-            if not np.all(np.abs(table) <= MOST_ROWS) or not np.all(
-                counts >= 0
-            ):  # also refuses NaN
+            finite = np.all(np.abs(table) <= MOST_ROWS)  # also refuses NaN
+            if not finite or not np.all(counts >= 0):
                 return name
             if kind != "pairs" and counts.sum() != rows:
                 return name
         return None
 
+    def count_trained(self, trained: Trained) -> dict[str, NDArray[np.float64]]:
+        """The tables of some train rows. Raises ValueError as `count` does.
+
+        >>> trained = Trained(losses=np.array([8.0, 0.0]), clipped=np.array([True, False]))
+        >>> found = Schema(classes=2, clipping=True).count_trained(trained)
+        >>> {name: table.tolist() for name, table in found.items()}
+        {'everyone/clipped': [[2.0, 1.0]], 'everyone/fit_loss': [[2.0, 0.5, 0.25]]}
+        """
+        rows, losses = len(trained.losses), trained.losses / self.most
+        columns = (np.ones(rows), trained.clipped.astype(np.float64))
+        found = {}
+        for attribute in self.attributes:
+            codes, groups = _codes(attribute, trained.groups, rows), len(attribute.groups)
+            found[f"{attribute.name}/clipped"] = sums(columns, codes, groups)
+            found[f"{attribute.name}/fit_loss"] = moments(losses, codes, groups)
+        return found
+
     @property
     def sensitivity(self) -> float:
         """The L2 norm by which one row more or less changes all tables together, at most.
 
+        A row is held out or trained on, so that it changes the tables of one kind, and none of the other.
         Infinite for a regression without a scale, and for survival: a row is in many pairs. Replacing
         a row changes them by twice that, at most.
 
         >>> Schema(classes=2).sensitivity == math.sqrt(1 + 1 + 3)
         True
+        >>> Schema(classes=None).sensitivity, Schema(classes=None, clipping=True).sensitivity
+        (1.7320508075688772, 2.23606797749979)
         """
-        moments = len(MOMENTS) * (1 + len(self.metrics))
+        values = len(MOMENTS) * (1 + len(self.metrics))
         match self.classes:
             case None:
                 outcomes = math.inf if self.survival else 0.0
@@ -180,7 +220,8 @@ class Schema:
                 outcomes = math.inf if self.scale is None else len(ERRORS)
             case _:
                 outcomes = 2
-        return math.sqrt(len(self.attributes) * (outcomes + moments))
+        trained = len(CLIPPED) + len(MOMENTS) if self.clipping else 0
+        return math.sqrt(len(self.attributes) * max(outcomes + values, trained))
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         found: dict[str, tuple[int, ...]] = {
@@ -192,14 +233,16 @@ class Schema:
             found["errors"] = (len(ERRORS),)
         elif self.survival:
             found["pairs"] = (len(PAIRS),)
+        if self.clipping:
+            found |= {"clipped": (len(CLIPPED),), "fit_loss": (len(MOMENTS),)}
         return found
 
     def _of(
         self, judged: Judged, codes: NDArray[np.int64], groups: int
     ) -> dict[str, NDArray[np.float64]]:
-        found = {"loss": _moments(judged.losses / self.most, codes, groups)}
+        found = {"loss": moments(judged.losses / self.most, codes, groups)}
         for name in self.metrics:
-            found[_metric(name)] = _moments(judged.metrics[name], codes, groups)
+            found[_metric(name)] = moments(judged.metrics[name], codes, groups)
         if self.classes:
             found |= self._outcomes(judged, codes, groups, self.classes)
         elif self.classes == 0:
@@ -211,12 +254,12 @@ class Schema:
     def _outcomes(
         self, judged: Judged, codes: NDArray[np.int64], groups: int, size: int
     ) -> dict[str, NDArray[np.float64]]:
-        cells = (codes, judged.targets.astype(np.int64), judged.guesses.astype(np.int64))
-        right = cells[1] if size == 2 else (cells[1] == cells[2]).astype(np.int64)
+        places = (codes, judged.targets.astype(np.int64), judged.guesses.astype(np.int64))
+        right = places[1] if size == 2 else (places[1] == places[2]).astype(np.int64)
         bins = np.clip(np.nan_to_num(judged.scores) * self.bins, 0, self.bins - 1).astype(np.int64)
         return {
-            "confusion": _cells(cells, (groups, size, size)),
-            "scores": _cells((codes, right, bins), (groups, 2, self.bins)),
+            "confusion": cells(places, (groups, size, size)),
+            "scores": cells((codes, right, bins), (groups, 2, self.bins)),
         }
 
     def _errors(self, judged: Judged, codes: NDArray[np.int64], groups: int) -> NDArray[np.float64]:
@@ -233,7 +276,7 @@ class Schema:
             targets,
             targets**2,
         )
-        return _sums(columns, codes, groups)
+        return sums(columns, codes, groups)
 
 
 def add_tables(tables: Iterable[Tables]) -> dict[str, NDArray[np.float64]]:
@@ -284,31 +327,13 @@ def schema_from(table: Mapping[str, Any]) -> Schema:
     return Schema(**{**table, "attributes": attributes, "metrics": tuple(table["metrics"])})
 
 
-def _codes(attribute: Attribute, judged: Judged) -> NDArray[np.int64]:
-    if attribute.name == EVERYONE and EVERYONE not in judged.groups:
-        return np.zeros(len(judged.targets), np.int64)
-    return judged.groups[attribute.name]
+def _codes(
+    attribute: Attribute, groups: Mapping[str, NDArray[np.int64]], rows: int
+) -> NDArray[np.int64]:
+    if attribute.name == EVERYONE and EVERYONE not in groups:
+        return np.zeros(rows, np.int64)
+    return groups[attribute.name]
 
 
 def _metric(name: str) -> str:
     return f"metric.{name}"
-
-
-def _cells(codes: tuple[NDArray[np.int64], ...], shape: tuple[int, ...]) -> NDArray[np.float64]:
-    flat = np.ravel_multi_index(codes, shape)  # refuses a code outside
-    return np.bincount(flat, minlength=math.prod(shape)).reshape(shape).astype(np.float64)
-
-
-def _moments(values: NDArray[Any], codes: NDArray[np.int64], groups: int) -> NDArray[np.float64]:
-    kept = np.clip(np.nan_to_num(np.asarray(values, np.float64), nan=1.0), 0, 1)
-    return _sums((np.ones(len(kept)), kept, kept**2), codes, groups)
-
-
-def _sums(
-    columns: tuple[NDArray[np.float64], ...], codes: NDArray[np.int64], groups: int
-) -> NDArray[np.float64]:
-    """Each column summed by group, every value rounded to a multiple of `UNIT` first."""
-    if codes.size and not 0 <= codes.min() <= codes.max() < groups:
-        raise ValueError(f"Expected codes below {groups}, got {codes.max()}.")
-    rounded = [np.rint(column / UNIT) * UNIT for column in columns]
-    return np.stack([np.bincount(codes, each, groups) for each in rounded], axis=1)
