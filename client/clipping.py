@@ -101,8 +101,7 @@ class ByGradient(DPOptimizer):  # type: ignore[misc]
 
     def clip_and_accumulate(self) -> None:
         """The sum of the clipped rows, added to `summed_grad`."""
-        norms = torch.stack([row_norms(p.grad_sample) for p in self.params], 1)  # (n, weights)
-        factors = self._factors(norms)
+        factors = self.factors()
         broken = not bool((factors > 0).all())
         for p, factor in zip(self.params, factors.unbind(1), strict=True):
             rows = p.grad_sample
@@ -112,7 +111,9 @@ class ByGradient(DPOptimizer):  # type: ignore[misc]
             part = torch.einsum("i,i...", factor.to(p.dtype), rows.to(p.dtype))
             p.summed_grad = part if p.summed_grad is None else p.summed_grad + part
 
-    def _factors(self, norms: Tensor) -> Tensor:
+    def factors(self) -> Tensor:
+        """What each row of `grad_sample` is multiplied by in each weight: shape (n, weights)."""
+        norms = torch.stack([row_norms(p.grad_sample) for p in self.params], 1)
         whole = torch.linalg.vector_norm(norms, dim=1, keepdim=True)
         if self._terms.clipping == "per_layer":
             each = clip_factors(norms, self.max_grad_norm / math.sqrt(norms.shape[1]))

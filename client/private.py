@@ -106,6 +106,36 @@ class Private:
             loss=math.nan,
         )
 
+    def clipped(
+        self,
+        parameters: Arrays,
+        data: Data,
+        training: Training,
+        correction: Correction,
+        rng: np.random.Generator,
+    ) -> NDArray[np.bool_]:
+        """Which rows of `data` a step from `parameters` would clip, were all in its batch: shape (n,).
+
+        That is whether the gradient of a row's objective, under its own masks of dropout, is longer than
+        the clip, or no number; with "per_layer", whether any layer of it is. With "adaptive" the clip is
+        that from which every fit starts. As many rows are in memory at once as in a fit, about.
+
+        Nothing protects the answer: it is exact. It depends on no other row, but for rounding: a norm
+        that equals the clip but for that may come out on either side of it.
+        """
+        self.plain.load(parameters)
+        seed = [int(rng.integers(2**63)), *self.noise.words(1).tolist()]
+        inputs, targets = self.plain.move(data)
+        objective = Objective(correction, self.plain.device)
+        found = np.zeros(len(data), np.bool_)
+        with self._steps(training, 0.0, correction, len(data)) as steps:
+            for number, part in enumerate(self._parts(np.arange(len(data)), training.batch_size)):
+                chosen = torch.from_numpy(part).to(self.plain.device)
+                steps.seed = [*seed, number]
+                steps.objective = partial(_of_part, objective, chosen)
+                found[part] = steps.clipped(inputs[chosen], targets[chosen]).cpu().numpy()
+        return found
+
     def evaluate(self, parameters: Arrays, data: Data) -> Statistics:
         """As the plain trainer does: what it says is not noised."""
         return self.plain.evaluate(parameters, data)
@@ -128,9 +158,9 @@ class Private:
             found.optimizer.attach_step_hook(add_public)
             yield found
 
-    def _parts(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """The batch, in as many parts as memory asks for; one that is empty, if it is."""
-        most = self.terms.physical_batch or max(len(rows), 1)
+    def _parts(self, rows: NDArray[np.int64], most: int | None = None) -> list[NDArray[np.int64]]:
+        """The rows, in as many parts as memory asks for; one that is empty, if there are none."""
+        most = self.terms.physical_batch or most or max(len(rows), 1)
         return [rows[start : start + most] for start in range(0, max(len(rows), 1), most)]
 
 
@@ -172,16 +202,26 @@ class Steps:
         ghost: bool,
     ) -> None:
         self.task, self.model, self.optimizer, self.hooks = task, model, optimizer, hooks
-        self._add = self._add_by_norm if ghost else self._add_by_gradient
+        self._ghost = ghost
         self.seed = [0]
         self.objective: Callable[[Tensor, Which], Tensor] = lambda losses, which: losses
 
     def add(self, inputs: Tensor, targets: Tensor, *, last: bool) -> None:
         """Adds the clipped gradients of these rows, shape (n, ...) with n >= 0; steps if `last`."""
         self.optimizer.zero_grad(set_to_none=True)
-        self._add(inputs, targets)
+        (self._add_by_norm if self._ghost else self._add_by_gradient)(inputs, targets)
         self.optimizer.signal_skip_step(not last)
         self.optimizer.step()
+
+    def clipped(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Which of these rows, shape (n, ...) with n >= 1, `add` would clip: shape (n,). Adds none."""
+        self.optimizer.zero_grad(set_to_none=True)
+        if self._ghost:
+            norms, _ = self._norms(inputs, targets)
+            return clip_factors(norms, self.optimizer.max_grad_norm, GHOST_SLACK) < 1
+        self._add_by_gradient(inputs, targets)
+        shortened: Tensor = self.optimizer.factors() < 1  # by weight
+        return shortened.any(1)
 
     def _losses(self, inputs: Tensor, targets: Tensor, which: Which = WHOLE) -> Tensor:
         with seeded(np.random.default_rng(self.seed), inputs.device):
@@ -200,20 +240,22 @@ class Steps:
                 weight.grad_sample = weight.new_zeros((len(inputs), *weight.shape))
 
     def _add_by_norm(self, inputs: Tensor, targets: Tensor) -> None:
-        weights = self.optimizer.params
-        for weight in weights:
-            weight._norm_sample = weight.new_zeros(len(inputs))  # where it is not needed
         if len(inputs):
-            self._second_pass(inputs, targets)
-        for weight in weights:
+            self._second_pass(inputs, targets, *self._norms(inputs, targets))
+        for weight in self.optimizer.params:
             if weight.grad is None:
                 weight.grad = torch.zeros_like(weight)
 
-    def _second_pass(self, inputs: Tensor, targets: Tensor) -> None:
+    def _norms(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The norm of each row's gradient, and what it is the gradient of; each of shape (n,)."""
+        for weight in self.optimizer.params:
+            weight._norm_sample = weight.new_zeros(len(inputs))  # where it is not needed
         losses = self._losses(inputs, targets)
         losses.sum().backward(retain_graph=True)
         self.optimizer.zero_grad(set_to_none=True)
-        norms = self.hooks.get_norm_sample()
+        return self.hooks.get_norm_sample(), losses
+
+    def _second_pass(self, inputs: Tensor, targets: Tensor, norms: Tensor, losses: Tensor) -> None:
         factors = clip_factors(norms, self.optimizer.max_grad_norm, GHOST_SLACK)
         good = norms.isfinite()
         if not good.any():

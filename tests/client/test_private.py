@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from contracts.bits import assert_same_bits, bits
-from contracts.dpsgd import ENGINES, FAINT, KEY, engines, fit, private, variants
+from contracts.dpsgd import ENGINES, FAINT, KEY, engines, fit, private, traces, variants
 from contracts.learning import CPU, diabetes, digits, digits_task, linear_task
 from contracts.trainer import Problem, check_trainer
 from tacit.client import Classification, Data, Plain, Training, initial_parameters
@@ -155,15 +155,6 @@ def half_square(loss: torch.Tensor) -> torch.Tensor:
 
 
 # What is left behind, and what is refused.
-
-
-def traces(model: nn.Module) -> list[object]:
-    """Whatever could have been put on a model, but for the values of its weights."""
-    on_modules = [
-        (sorted(vars(m)), len(m._forward_hooks), len(m._backward_hooks), len(m._forward_pre_hooks))
-        for m in model.modules()
-    ]
-    return [on_modules, [(sorted(vars(p)), p.grad is None) for p in model.parameters()]]
 
 
 @variants

@@ -87,3 +87,12 @@ def silent(rows: int = 20) -> tuple[Classification, Data]:
 
 def without_biases() -> nn.Module:
     return nn.Sequential(nn.Linear(64, 200, bias=False), nn.Linear(200, 40, bias=False))
+
+
+def traces(model: nn.Module) -> list[object]:
+    """Whatever could have been put on a model, but for the values of its weights."""
+    on_modules = [
+        (sorted(vars(m)), len(m._forward_hooks), len(m._backward_hooks), len(m._forward_pre_hooks))
+        for m in model.modules()
+    ]
+    return [on_modules, [(sorted(vars(p)), p.grad is None) for p in model.parameters()]]
