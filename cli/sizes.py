@@ -38,14 +38,15 @@ def sizes(setup: Setup) -> Sizes:
     state = config.strategy.init(setup.initial)
     instruction = first_instruction(setup, state)
     parameters = named("parameters", state.parameters)
+    sent = len(encode(parameters | named("extras", instruction.extras)))
     up = Admission(strategy=config.strategy, mechanism=config.mechanism).expected(instruction)
     kept = _bytes(state.parameters) + sum(_bytes(arrays) for arrays in state.memory.values())
     tables = setup.measure.schema.zeros()
     entries = sum(table.size for table in tables.values())
     return Sizes(
-        down=len(encode(parameters | named("extras", instruction.extras))),
+        down=sent,
         up=len(encode(up)),
-        measure=len(encode(parameters)),
+        measure=sent if config.evaluate.clipping else len(encode(parameters)),
         counts=len(encode(tables)),
         state=kept,
         disk=STATES * kept

@@ -19,7 +19,7 @@ from ..simulations.config import RunSection
 from ..simulations.run import simulated, worker_count
 from ..simulations.run_folder import RunFolder
 from ..simulations.setup import Setup
-from ..wire.messages import Instruction, Purpose
+from ..wire.messages import Purpose
 from ..wire.transport import Transport
 from .sizes import first_instruction
 
@@ -122,14 +122,8 @@ def _fit(setup: Setup, carrier: Transport) -> tuple[float, float]:
 
 def _evaluation(setup: Setup, carrier: Transport) -> float:
     """One evaluation by everyone, from that of a few."""
-    mechanism = setup.config.mechanism
-    instruction = Instruction(
-        round=1,
-        purpose=Purpose.EVALUATE,
-        seed=setup.config.seed,
-        parameters=setup.initial,
-        terms=mechanism.terms(mechanism.begin()),
-    )
+    state = setup.config.strategy.init(setup.initial)
+    instruction = replace(first_instruction(setup, state), purpose=Purpose.EVALUATE)
     own = [name for name in setup.measured if name != POOLED]
     some = own[:: max(1, len(own) // SAMPLE)]
     seconds = _best(lambda: carrier.gather(instruction, some)) * len(own) / max(len(some), 1)

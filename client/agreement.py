@@ -25,7 +25,8 @@ class Agreement:
 
     `study` is everything that coordinator and clients must agree on, as JSON values; `model` and
     `extras` are arrays of the shapes and types that parameters, and what a strategy sends beside them,
-    must have. `every` is how many rounds lie between two evaluations.
+    must have. `every` is how many rounds lie between two evaluations; if they count `clipping`, they are
+    sent what a fit is.
 
     Guarantees:
       - An instruction that passes `consider` and `check` asks for nothing but what is written in
@@ -40,6 +41,7 @@ class Agreement:
     terms: frozenset[str]
     model: Arrays = field(repr=False)
     extras: Arrays = field(repr=False)
+    clipping: bool = False
 
     def meet(self, welcome: pb.Welcome) -> None:
         """Raises `Disagreement`, a line for each difference, if the coordinator's study is another."""
@@ -74,19 +76,23 @@ class Agreement:
             raise Declined(f"not agreed: no evaluation is due after round {message.round}")
         if message.round <= last:
             raise Declined(f"it has answered another question about round {last} already")
-        extras = self.extras if message.purpose == pb.PURPOSE_FIT else {}
+        extras = self._sent(message.purpose == pb.PURPOSE_FIT)
         if (message.parameters.size, message.extras.size) != (
             encoded_size(self.model),
             encoded_size(extras),
         ):
             raise Declined("not agreed: another model than the study's")
 
+    def _sent(self, fit: bool) -> Arrays:
+        """What comes beside the parameters, to fit or to evaluate."""
+        return self.extras if fit or self.clipping else {}
+
     def _is_due(self, round: int) -> bool:
         return round % self.every == 0 or round == self.rounds
 
     def check(self, instruction: Instruction) -> None:
         """Raises `Declined` for an instruction that asks for anything else."""
-        extras = self.extras if instruction.purpose is Purpose.FIT else {}
+        extras = self._sent(instruction.purpose is Purpose.FIT)
         if instruction.seed != self.seed or dict(instruction.settings) != dict(self.settings):
             raise Declined("not agreed: other settings than the study's")
         if instruction.terms.keys() != self.terms:

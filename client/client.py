@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..fairness.measuring import Counts
-from ..fairness.tables import Tables
+from ..fairness.tables import Tables, Trained
 from ..privacy.counts import RowCounts
 from ..privacy.mechanism import Mechanism
+from ..privacy.noise import Noise
 from ..privacy.secret import Secret, digest_of
 from ..strategies.strategy import Correction, Local, Received, Strategy
 from ..wire.errors import Declined
@@ -113,9 +114,12 @@ class Client:
             return self.trainer
         from .private import Private  # opacus takes seconds to import
 
-        rest = repr((self.strategy, self.rounds, self.trainer.device)).encode() + digest_of(memory)
-        noise = self.guard.admit(instruction, self.train, training, rest)
+        noise = self.guard.admit(instruction, self.train, training, self._rest(memory))
         return Private(self.trainer, self.guard.terms, noise)
+
+    def _rest(self, memory: Arrays) -> bytes:
+        """What the answer to a question about train rows depends on, beside them and the instruction."""
+        return repr((self.strategy, self.rounds, self.trainer.device)).encode() + digest_of(memory)
 
     def _evaluate(self, instruction: Instruction) -> Update:
         """Exact statistics and tables; or, where noise protects the tables, those alone."""
@@ -132,13 +136,52 @@ class Client:
                 statistics=statistics,
             )
             return self._with_personal(instruction, update)
+        if self.guard is not None and isinstance(self.noise, RowCounts):
+            paid = self._paid(instruction, self.measure, self.noise, self.guard, tables)
+            tables = {**tables, **paid}
         return self._noised(instruction, tables, self.noise)
 
+    def _paid(
+        self,
+        instruction: Instruction,
+        measure: Measure,
+        noise: RowCounts,
+        guard: Guard,
+        tables: Tables,
+    ) -> Tables:
+        """Pays for the counts of all rows, of which `tables` are those of the held-out ones.
+
+        Returns the tables of the train rows, if they are counted.
+        """
+        event, rest = noise.row_event, repr((measure.schema, noise)).encode() + digest_of(tables)
+        if not measure.schema.clipping:
+            guard.admit_counts(instruction, [self.test], event, rest)
+            return {}
+        memory = self.memory.read(self.name, instruction.round + 1)  # as the next fit reads it
+        rest += self._rest(memory)
+        drawn = guard.admit_counts(instruction, [self.test, self.train], event, rest)
+        return self._of_train_rows(instruction, measure, memory, guard, drawn)
+
+    def _of_train_rows(
+        self, instruction: Instruction, measure: Measure, memory: Arrays, guard: Guard, drawn: Noise
+    ) -> Tables:
+        """What DP-SGD would make of them at the model that was received."""
+        from .private import Private
+
+        clipped = Private(self.trainer, guard.terms, drawn).clipped(
+            instruction.parameters,
+            self.train,
+            Training.read(instruction.settings),
+            self.strategy.correct(instruction.extras, memory, self._local()),
+            self._rng(instruction),
+        )
+        losses = self.trainer.received(instruction.parameters, self.train).losses
+        return measure.schema.count_trained(
+            Trained(losses=losses, clipped=clipped, groups=self.train.groups)
+        )
+
     def _noised(self, instruction: Instruction, tables: Tables, noise: Counts) -> Update:
-        """The tables alone, after the client has paid for them if rows are what is protected."""
-        if self.guard is not None and isinstance(noise, RowCounts):
-            rest = repr(noise).encode() + digest_of(tables)
-            self.guard.admit_counts(instruction, self.test, noise.row_event, rest)
+        """The tables alone."""
         secret = self.secret.child(instruction.run, instruction.round)
         contribution = noise.perturb(tables, instruction.terms, secret)
         return Update(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,13 +57,16 @@ class Guard:
         return self.secret.stream(question)
 
     def admit_counts(
-        self, instruction: Instruction, data: Data, event: Event, rest: bytes = b""
-    ) -> None:
-        """Pays for counting what the model of `instruction` does on `data`, of which `event` is released.
+        self, instruction: Instruction, data: Sequence[Data], event: Event, rest: bytes = b""
+    ) -> Noise:
+        """What to draw with where the model of `instruction` is counted on `data`, once that is paid for.
 
-        Raises `Declined` if it is not affordable. `rest` is as in `admit`.
+        `event` is what the counts release of a row, wherever in `data` it is. Raises `Declined` if it is
+        not affordable. `rest` is as in `admit`.
         """
-        self._charge(instruction, EVALUATION, event, self._question(instruction, data) + rest, 1)
+        question = self._question(instruction, *data) + rest
+        self._charge(instruction, EVALUATION, event, question, 1)
+        return self.secret.stream(question)
 
     def _charge(
         self, instruction: Instruction, release: str, event: Event, question: bytes, times: int
@@ -90,10 +93,11 @@ class Guard:
             account.recognise(head.read_text() if head.exists() else "")
             yield account
 
-    def _question(self, instruction: Instruction, data: Data) -> bytes:
+    def _question(self, instruction: Instruction, *data: Data) -> bytes:
         """Everything that the answer depends on, so that equal questions have equal answers."""
-        rows = {"features": data.features, "targets": data.targets}
-        arrays = [instruction.parameters, instruction.extras, rows, data.groups]
+        arrays = [instruction.parameters, instruction.extras]
+        for rows in data:
+            arrays += [{"features": rows.features, "targets": rows.targets}, rows.groups]
         public = {
             "run": instruction.run,
             "round": instruction.round,

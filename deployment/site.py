@@ -195,4 +195,5 @@ class Site:
             terms=frozenset(config.mechanism.terms(config.mechanism.begin())),
             model=layout(setup.initial),
             extras=layout(config.strategy.extras(config.strategy.init(setup.initial))),
+            clipping=config.evaluate.clipping,
         )

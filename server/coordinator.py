@@ -176,12 +176,13 @@ class Coordinator:
 
     def _instruction(self, purpose: Purpose, round: int, state: ServerState) -> Instruction:
         fits = purpose is Purpose.FIT
+        asks_for_fit = self.measuring is not None and self.measuring.schema.clipping
         return Instruction(
             round=round,
             purpose=purpose,
             seed=self.seed,
             parameters=self.strategy.start(state) if fits else state.parameters,
-            extras=self.strategy.extras(state) if fits else {},
+            extras=self.strategy.extras(state) if fits or asks_for_fit else {},
             settings=self.settings,
             terms=self.mechanism.terms(state.memory.get(MECHANISM, {})),
             run=self.account.run,

@@ -48,6 +48,9 @@ class EvaluateSection(Section):
 
     Scores are counted in `bins`; losses above `most` count as `most`; what is regressed is divided by
     `scale` and kept within [-1, 1], which noise needs. Reports show no rate of fewer than `floor` rows.
+
+    With `clipping`, clients count their train rows too: how many of each group have a gradient that is
+    longer than the clip of [dpsgd], and what the model loses on them. That needs `noise`.
     """
 
     every: Annotated[int, Field(ge=1)] = 1
@@ -59,6 +62,7 @@ class EvaluateSection(Section):
     most: Positive = 16.0
     scale: Positive | None = None
     floor: Annotated[int, Field(ge=0)] = 5
+    clipping: bool = False
     noise: CountNoise | None = None
 
     @property

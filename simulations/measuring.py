@@ -45,6 +45,7 @@ def measure_of(
             scale=config.evaluate.scale,
             metrics=tuple(metrics),
             survival=isinstance(task, Cox),
+            clipping=config.evaluate.clipping,
         ),
         metrics=metrics,
     )
@@ -53,6 +54,11 @@ def measure_of(
 def measuring_of(config: Config, schema: Schema) -> Measuring:
     """How the tables of `schema` leave, as `config` says. Raises `ConfigError` if they cannot."""
     noise = config.evaluate.noise
+    if config.evaluate.clipping and (config.dpsgd is None or noise is None):
+        raise ConfigError(
+            "evaluate.clipping: it counts rows that [dpsgd] trains on and protects, so the counts need "
+            "noise as well: add [dpsgd] and [evaluate.noise], or leave it out."
+        )
     if noise is None:
         return Measuring(schema=schema)
     if config.dpsgd is None:

@@ -83,6 +83,18 @@ def test_other_settings_terms_models_and_extras_are_declined(asked: Instruction)
         AGREEMENT.check(asked)
 
 
+def test_an_evaluation_brings_what_a_fit_brings_only_if_it_asks_what_a_fit_would_do() -> None:
+    sends = replace(AGREEMENT, extras=MODEL)
+    bare = replace(ASKED, round=4, purpose=Purpose.EVALUATE)
+    for agreement, asked, other in (
+        (sends, bare, replace(bare, extras=MODEL)),
+        (replace(sends, clipping=True), replace(bare, extras=MODEL), bare),
+    ):
+        agreement.check(asked)
+        with pytest.raises(Declined, match="another model"):
+            agreement.check(other)
+
+
 def test_a_site_keeps_to_one_run_until_somebody_there_says_otherwise(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path)
     outbox.bind("r")

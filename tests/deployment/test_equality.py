@@ -45,6 +45,13 @@ STUDIES: dict[str, dict[str, Any]] = {
         "budget": {"epsilon": 50.0, "unit": "example", "ledger": "run"},
         "insecure_noise_seed": 7,
     },
+    "with the clipped rows counted": {
+        "strategy": {"kind": "scaffold"},
+        "dpsgd": {"noise_multiplier": 1.0, "clip": 0.5},
+        "budget": {"epsilon": 50.0, "unit": "example", "ledger": "run"},
+        "evaluate": {"every": 2, "noise": {"multiplier": 2.0}, "clipping": True},
+        "insecure_noise_seed": 7,
+    },
     "with noise at every client": {
         "mechanism": {"kind": "local", "clip": 1.0, "epsilon": 8.0},
         "insecure_noise_seed": 7,
@@ -105,6 +112,7 @@ def counted(result: Result) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("kind", STUDIES)
 def test_a_run_over_grpc_ends_with_the_bits_of_its_simulation(kind: str, tmp_path: Path) -> None:
+    """The parameters, and what was counted about them on the way."""
     config = study(**STUDIES[kind])
     found, expected = deployed(config, tmp_path), simulate(config, folder=tmp_path / "simulated")
     assert found.digest == expected.digest
