@@ -34,6 +34,8 @@ RATES = (
     "mae",
     "bias",
     "loss",
+    "clipped_share",
+    "fit_loss",
 )
 """What a page shows of a group, as far as it is there; the JSON file has every rate."""
 
@@ -60,6 +62,11 @@ def _groups(records: Records, found: Assessment | None) -> Iterator[Block]:
         yield _rates(attribute)
         yield from _withheld(attribute)
         yield from _within(attribute)
+    if "clipped_share" in found.overall:
+        yield say(
+            "Clipped share and fit loss are of train rows: of how many DP-SGD would clip the gradient at "
+            "this model, and what it loses on them. What is clipped is learned less."
+        )
     yield say(
         "Groups are those that the data names: nobody checked who is in them. The intervals are about "
         "the rows on which the model was measured, not about training it again, and nothing here is "

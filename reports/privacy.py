@@ -196,11 +196,7 @@ def _utility(records: Records, summary: Summary) -> Table:
         "worst_client": none if reached.worst is None else reached.worst,
         "group_fairness": _groups(records),
         "evaluation_is_private": records.config.evaluate.noise is not None,
-        "clip_fraction": absent(
-            "the adaptive clip norm shows it, noised: see clip_schedule"
-            if records.config.mechanism_kind == "adaptive"
-            else "withheld: it is not released"
-        ),
+        "clip_fraction": _clip_fraction(records),
     }
 
 
@@ -211,6 +207,19 @@ def _groups(records: Records) -> Table:
     if not names:
         return absent("nothing was counted by group")
     return {"attributes": names, "noised": bool(found and found.deviation), "in": "report.json"}
+
+
+def _clip_fraction(records: Records) -> Any:  # noqa: ANN401 - JSON
+    """Of the train rows, from noised counts; or why it is not known."""
+    if records.config.mechanism_kind == "adaptive":
+        return absent("the adaptive clip norm shows it, noised: see clip_schedule")
+    if records.config.dpsgd is None:
+        return absent("withheld: it is not released")
+    overall = records.assessment.overall if records.assessment else {}
+    if "clipped_share" not in overall:
+        return absent("not measured: evaluate.clipping = true counts it, with noise")
+    share = overall["clipped_share"]
+    return absent(f"UNDEFINED: {share.undefined}") if share.value is None else share.value
 
 
 def _side_channels(records: Records) -> Table:

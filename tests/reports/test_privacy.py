@@ -45,6 +45,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "rows": {"dpsgd": {"noise_multiplier": 2.0}},
     "both": {"dpsgd": {"noise_multiplier": 2.0}, "mechanism": GAUSSIAN},
 }
+CLIPPED = {"clipping": True, "groups": ["label"], "noise": {"multiplier": 0.5}}
 
 
 def ran(folder: Path, **changes: object) -> Path:
@@ -108,6 +109,24 @@ def test_every_field_is_there_whatever_the_mechanism(kind: str, tmp_path: Path) 
         assert 0 < own["epsilon"] <= again + 1e-6
     page = (tmp_path / "run" / "privacy.md").read_text()
     assert report["headline"] in page
+
+
+@pytest.mark.parametrize(("clip", "least", "most"), [(1e-3, 0.8, 1.0), (1e3, 0.0, 0.2)])
+def test_the_clipped_share_is_there_where_it_was_counted(
+    clip: float, least: float, most: float, tmp_path: Path
+) -> None:
+    """All of 140 rows, or none of them, under noise with a deviation of 2.5; the seed is fixed."""
+    dpsgd = {"noise_multiplier": 2.0, "clip": clip}
+    counted = ran(tmp_path / "run", dpsgd=dpsgd, evaluate=CLIPPED, insecure_noise_seed=1)
+    report = report_on(counted)
+    assert violations(report, SCHEMA, SCHEMA) == []
+    assert least <= report["utility"]["clip_fraction"] <= most
+    assert "| clipped share | " in (counted / "report.md").read_text()
+
+
+def test_where_it_was_not_counted_the_report_says_how_it_would_be(tmp_path: Path) -> None:
+    found = report_on(ran(tmp_path / "run", **KINDS["rows"]))["utility"]["clip_fraction"]
+    assert (found["value"], "evaluate.clipping" in found["reason"]) == (None, True)
 
 
 def test_the_numbers_follow_from_the_events_in_the_report(report: dict[str, Any]) -> None:
