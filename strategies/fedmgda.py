@@ -30,8 +30,9 @@ MOST_STEPS = 100_000
 class FedMGDA(Delta):
     """x ← x + η Σ λ_k g_k with g_k = Δ_k/‖Δ_k‖ and λ = argmin ‖Σ λ_k g_k‖².
 
-    λ is of the simplex with |λ_k - λ⁰_k| ≤ ε, where λ⁰_k is the client's share of the rows. With ε = 1
-    the step hurts no client, to first order; with ε = 0 it is the average of directions.
+    λ is of the simplex with |λ_k - λ⁰_k| ≤ ε, where λ⁰ is the weighting of the mechanism: the share of
+    the rows, or 1/K. With ε = 1 the step hurts no client, to first order; with ε = 0 it is the average
+    of directions.
 
     λ needs every update, not their sum. So a contribution has a place for each of the `clients`, in which
     its own is the only one filled: the sum is the list. An update is as many times larger, which suits
@@ -43,7 +44,7 @@ class FedMGDA(Delta):
         row_dp=Yes(),
         secure_aggregation=No("the server needs every client's update, not their sum"),
         sampling=Yes("no client of the cohort is hurt; others may be"),
-        reveals="the update of every single client, and its number of rows",
+        reveals="the update of every single client",
     )
     clients: int | None = None
     learning_rate: float = 1.0
@@ -62,7 +63,7 @@ class FedMGDA(Delta):
     def contribute(
         self, fitted: Fitted, extras: Arrays, memory: Arrays
     ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
-        """The change, that the client is there, and its rows: each in the client's place of a list."""
+        """The change, and that the client is there: each in the client's place of a list."""
         place = np.arange(known("clients", self.clients)) == fitted.local.position
 
         def listed(array: NDArray[Any]) -> NDArray[Any]:
@@ -73,7 +74,6 @@ class FedMGDA(Delta):
         return {
             **named("delta", each(listed, fitted.delta)),
             "there": place.astype(np.float64),
-            "rows": place * float(len(fitted.local.labels)),
         }, {}
 
     def step(self, state: ServerState, released: Released) -> ServerState:
@@ -85,8 +85,8 @@ class FedMGDA(Delta):
         gram = sum((a @ a.T for a in flat), np.zeros((len(there), len(there))))
         lengths = np.sqrt(np.diag(gram))
         norms = np.where(lengths > 0, lengths, 1.0)
-        rows = released.mean["rows"][there] / share[there]
-        weights = least_norm(gram / np.outer(norms, norms), rows / rows.sum(), self.epsilon) / norms
+        center = share[there] / share.sum()
+        weights = least_norm(gram / np.outer(norms, norms), center, self.epsilon) / norms
         return state.moved(
             each(lambda d: self.learning_rate * np.tensordot(weights, d, axes=1), updates)
         )

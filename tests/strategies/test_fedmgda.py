@@ -86,7 +86,7 @@ def descended(w: NDArray[np.float64], rows: Data) -> NDArray[np.float64]:
 @pytest.mark.parametrize("mechanism", [Mean(), Mean(weighting="uniform")], ids=str)
 @pytest.mark.parametrize("partial", [False, True])
 def test_every_round_follows_algorithm_2(partial: bool, mechanism: Mean, tmp_path: Path) -> None:
-    """The weights are those of the cohort, around shares of its rows, whatever weights a mean has."""
+    """The weights are those of the cohort, around those that the mean gives to its clients."""
     data, epsilon = shards(diabetes(), CLIENTS), 0.2
     cohorts = {1: "abcd", 2: "bd", 3: "ac"} if partial else dict.fromkeys((1, 2, 3), "abcd")
     states = rounds_of(
@@ -103,8 +103,9 @@ def test_every_round_follows_algorithm_2(partial: bool, mechanism: Mean, tmp_pat
     for number, state in zip(cohorts, states, strict=False):
         changes = [descended(w, data[name]) - w for name in cohorts[number]]
         g = np.array([change / np.linalg.norm(change) for change in changes])
-        rows = np.array([CLIENTS[name] for name in cohorts[number]])
-        w = w + SERVER * least_norm(g @ g.T, rows / rows.sum(), epsilon) @ g
+        by_rows = mechanism.weighting == "examples"
+        center = np.array([CLIENTS[name] if by_rows else 1 for name in cohorts[number]])
+        w = w + SERVER * least_norm(g @ g.T, center / center.sum(), epsilon) @ g
         np.testing.assert_allclose(state.parameters["weight"][0], w, rtol=0, atol=1e-6)
 
 
