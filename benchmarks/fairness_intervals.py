@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score, precision_score
 from tacit.fairness.estimates import counts_of
 from tacit.fairness.groups import by_attribute
+from tacit.fairness.rate import Floor
 from tacit.fairness.tables import Attribute, Judged, Schema
 
 ROWS, GROUPS, DRAWS, TRIES = 8000, 8, 2000, 15
@@ -56,7 +57,7 @@ def ours(schema: Schema, judged: Judged) -> tuple[float, int, int]:
         rng = np.random.default_rng(seed)
         began = time.process_time()
         found = by_attribute(
-            schema, attribute, counts, (), least=1.0, times=None, draws=DRAWS, rng=rng
+            schema, attribute, counts, (), floor=Floor(), times=None, draws=DRAWS, rng=rng
         )
         times.append(time.process_time() - began)
     rates = sum(one.sampling is not None for group in found.groups for one in group.rates.values())

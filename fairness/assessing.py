@@ -13,6 +13,7 @@ from .estimates import counts_of, draw, estimates
 from .groups import by_attribute
 from .intervals import CONFIDENCE, clients_anew
 from .measures import headline_of, measure, of_attribute, together
+from .rate import Floor
 from .tables import Schema, Tables
 
 DRAWS: Final = 2000
@@ -33,9 +34,10 @@ def assess(
 
     `tables_by_client` is empty where nobody saw them; they have no noise on them. `deviation` is that
     of the Gaussian noise on every entry of `total`. A group with fewer than `floor` rows behind a
-    rate, or with fewer than twice `deviation`, is UNDEFINED there and in no gap. `alone` has the
-    headline rate (accuracy, or RMSE) of the model that each client trained by itself, on the same
-    rows.
+    rate, or with fewer than twice the deviation of the noise on their number, is UNDEFINED there and
+    in no gap. The floor is for groups: a client's own rate is over as many rows as the client has.
+    `alone` has the headline rate (accuracy, or RMSE) of the model that each client trained by itself,
+    on the same rows.
 
     Guarantees:
       - Merging the tables of clients first changes no rate and no gap.
@@ -50,13 +52,14 @@ def assess(
     (0.733, 'no rows')
     """
     total = total or schema.zeros()
-    least, clients = max(float(floor), 2 * deviation), tuple(tables_by_client)
+    clients = tuple(tables_by_client)
     counts = {
         attribute.name: counts_of(attribute.name, tables_by_client, total, deviation)
         for attribute in schema.attributes
     }
     everyone = counts[schema.attributes[0].name].everyone()
     rates = measure(schema, everyone.total)
+    least = Floor(rows=floor, deviation=everyone.deviation)
     times = clients_anew(len(clients), draws, rng) if len(clients) > 1 else None
     return Assessment(
         rows=float(rates["loss"].rows[0]),
@@ -71,7 +74,7 @@ def assess(
                 attribute,
                 counts[attribute.name],
                 clients,
-                least=least,
+                floor=Floor(rows=floor, deviation=deviation),
                 times=times,
                 draws=draws,
                 rng=rng,

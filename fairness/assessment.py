@@ -53,7 +53,7 @@ class Bin:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """The rates of one group, by name, and its reliability curve over the bins that hold rows."""
+    """The rates of one group, by name, and its reliability curve over the bins that hold enough rows."""
 
     name: str
     rows: float

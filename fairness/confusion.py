@@ -11,8 +11,10 @@ import numpy as np
 from .rate import Array, Rate, divide
 
 
-def binary_rates(confusion: Array) -> dict[str, Rate]:
+def binary_rates(confusion: Array, classes: int = 2) -> dict[str, Rate]:
     """The rates of tables [class][guess] of shape (..., 2, 2); class 1 is the positive one.
+
+    Counts of one of so many `classes` against the rest are sums of as many cells.
 
     >>> women = np.array([[32.0, 9.0], [7.0, 8.0]])
     >>> rates = binary_rates(women)
@@ -33,8 +35,9 @@ def binary_rates(confusion: Array) -> dict[str, Rate]:
         "selection_rate": (selected, rows),
         "specificity": (tn, negatives),
     }
+    cells = {"accuracy": 1, "base_rate": 1, "selection_rate": 1, "f1": 2 * classes + 2}
     return {
-        name: Rate(value=divide(part, whole), rows=whole)
+        name: Rate(value=divide(part, whole), rows=whole, cells=cells.get(name, classes))
         for name, (part, whole) in fractions.items()
     }
 
@@ -56,7 +59,7 @@ def class_rates(confusion: Array) -> dict[str, Rate]:
     """
     rows, right = confusion.sum((-2, -1)), np.trace(confusion, axis1=-2, axis2=-1)
     found = {"accuracy": Rate(value=divide(right, rows), rows=rows)}
-    each = binary_rates(one_vs_rest(confusion))
+    each = binary_rates(one_vs_rest(confusion), confusion.shape[-1])
     for name in ("precision", "recall", "f1"):
         there = ~np.isnan(each[name].value)
         total = np.where(there, each[name].value, 0.0).sum(-1)
@@ -67,6 +70,6 @@ def class_rates(confusion: Array) -> dict[str, Rate]:
         for label in range(confusion.shape[-1]):
             rate = each[name]
             found[f"{name}.{label}"] = Rate(
-                value=rate.value[..., label], rows=rate.rows[..., label]
+                value=rate.value[..., label], rows=rate.rows[..., label], cells=rate.cells
             )
     return found

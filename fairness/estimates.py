@@ -12,7 +12,7 @@ from .assessment import Estimate
 from .intervals import Interval, intervals, resum, rows_anew
 from .measures import measure, of_attribute, of_confusion, together
 from .noise import noised, settle
-from .rate import Array, Rate
+from .rate import Array, Floor, Rate
 from .tables import Schema, Tables
 
 Values = Mapping[str, Array]
@@ -22,19 +22,23 @@ CELLS: Final = 1 << 23
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """The tables of one attribute by kind: their sum, each client's where known, and the noise."""
+    """The tables of one attribute by kind: their sum, each client's where known, and the noise.
 
+    `released` is the sum as it came, with its noise, and `total` what rows can have.
+    """
+
+    released: Mapping[str, Array] = field(repr=False)
     total: Mapping[str, Array] = field(repr=False)
     by_client: tuple[Mapping[str, Array], ...] = field(repr=False)
     deviation: float
 
     def everyone(self) -> Counts:
-        """The same with all groups taken together."""
-        groups = len(self.total["loss"])
-        return Counts(
-            total=together(self.total),
-            by_client=tuple(together(own) for own in self.by_client),
-            deviation=self.deviation * float(np.sqrt(groups)),
+        """The same with all groups taken together, before any is settled: noise cancels in sums."""
+        groups = len(self.released["loss"])
+        return _counts(
+            together(self.released),
+            tuple(together(own) for own in self.by_client),
+            self.deviation * float(np.sqrt(groups)),
         )
 
     def with_clients(self, times: Array) -> dict[str, Array]:
@@ -50,12 +54,15 @@ def counts_of(
     attribute: str, tables_by_client: Mapping[str, Tables], total: Tables, deviation: float
 ) -> Counts:
     """The counts of one attribute; those that noise was added to are settled."""
-    merged = of_attribute(total, attribute)
-    return Counts(
-        total=settle(merged) if deviation else merged,
-        by_client=tuple(of_attribute(own, attribute) for own in tables_by_client.values()),
-        deviation=deviation,
-    )
+    by_client = tuple(of_attribute(own, attribute) for own in tables_by_client.values())
+    return _counts(of_attribute(total, attribute), by_client, deviation)
+
+
+def _counts(
+    released: Mapping[str, Array], by_client: tuple[Mapping[str, Array], ...], deviation: float
+) -> Counts:
+    total = settle(released) if deviation else released
+    return Counts(released=released, total=total, by_client=by_client, deviation=deviation)
 
 
 def draw(
@@ -116,14 +123,14 @@ def sampled(rates: Mapping[str, Rate], draws: int, rng: np.random.Generator) -> 
 
 
 def estimates(
-    rates: Mapping[str, Rate], draws: Mapping[str, Values], least: float
+    rates: Mapping[str, Rate], draws: Mapping[str, Values], floor: Floor
 ) -> list[dict[str, Estimate]]:
-    """The estimates of each group by rate, without a number if over fewer rows than `least`."""
+    """The estimates of each group by rate, without a number if over too few rows."""
     bars = {source: _bars(values) for source, values in draws.items()}
     return [
         {
             name: _estimate(
-                rate, group, {s: bar[name][group] for s, bar in bars.items() if name in bar}, least
+                rate, group, {s: bar[name][group] for s, bar in bars.items() if name in bar}, floor
             )
             for name, rate in rates.items()
         }
@@ -146,12 +153,12 @@ def estimate_of(
     )
 
 
-def missing(rows: float, value: float, least: float) -> str | None:
+def missing(rows: float, value: float, least: int) -> str | None:
     """Why there is no number, or None if there is one."""
     if rows <= 0:
         return "no rows"
     if rows < least:
-        return f"fewer than {least:g} rows"
+        return f"fewer than {least:,} rows"
     return "not defined for these rows" if np.isnan(value) else None
 
 
@@ -163,10 +170,10 @@ def _bars(values: Values) -> dict[str, list[Interval | None]]:
 
 
 def _estimate(
-    rate: Rate, group: int, bars: Mapping[str, Interval | None], least: float
+    rate: Rate, group: int, bars: Mapping[str, Interval | None], floor: Floor
 ) -> Estimate:
     rows, value = float(rate.rows[group]), float(rate.value[group])
-    if reason := missing(rows, value, least):
+    if reason := missing(rows, value, floor.least(rate.cells)):
         return Estimate(value=None, undefined=reason, rows=rows)
     binning = None if rate.binning is None else float(rate.binning[group])
     return estimate_of(value, rows, bars, binning)

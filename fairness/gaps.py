@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .rate import Array, Rate, divide
+from .rate import Array, Floor, Rate, divide
 from .tables import Schema
 
 BY_CLASS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -90,15 +90,20 @@ def criteria(schema: Schema) -> tuple[Criterion, ...]:
     )
 
 
-def comparable(criterion: Criterion, rates: Mapping[str, Rate], floor: float) -> NDArray[np.bool_]:
-    """Which groups have every rate, over `floor` rows or more: shape (..., K, G) for K classes."""
+def comparable(criterion: Criterion, rates: Mapping[str, Rate], floor: Floor) -> NDArray[np.bool_]:
+    """Which groups have every rate, over as many rows as `floor` wants: (..., K, G) for K classes."""
     return np.stack(
         [
-            np.all([(rates[n].rows >= floor) & ~np.isnan(rates[n].value) for n in together], axis=0)
+            np.all([_enough(rates[name], floor) for name in together], axis=0)
             for together in criterion.rates
         ],
         axis=-2,
     )
+
+
+def _enough(rate: Rate, floor: Floor) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = (rate.rows >= floor.least(rate.cells)) & ~np.isnan(rate.value)
+    return found
 
 
 def gap(

@@ -14,7 +14,7 @@ from .estimates import Counts, Values, draw, estimate_of, estimates, missing, va
 from .gaps import Criterion, Kind, comparable, criteria, gap, parts
 from .intervals import intervals
 from .measures import measure
-from .rate import Array, Rate
+from .rate import Array, Floor, Rate
 from .scores import midpoints, reliability
 from .tables import Attribute, Schema
 
@@ -27,21 +27,21 @@ def by_attribute(
     counts: Counts,
     clients: tuple[str, ...],
     *,
-    least: float,
+    floor: Floor,
     times: Array | None,
     draws: int,
     rng: np.random.Generator,
 ) -> ByAttribute:
-    """What one attribute shows. A group needs `least` rows behind a rate."""
+    """What one attribute shows. A group needs as many rows behind a rate as `floor` wants."""
     rates = measure(schema, counts.total)
     drawn = draw(schema, counts, times, draws, rng)
-    each = estimates(rates, drawn, least)
+    each = estimates(rates, drawn, floor)
     rows = rates["loss"].rows
     gaps: tuple[Gap, ...] = ()
     local: tuple[LocalGap, ...] = ()
     if len(attribute.groups) > 1:
-        gaps = gaps_of(schema, attribute, rates, drawn, least)
-        local = local_gaps(schema, attribute, counts, clients, gaps, least) if clients else ()
+        gaps = gaps_of(schema, attribute, rates, drawn, floor)
+        local = local_gaps(schema, attribute, counts, clients, gaps, floor) if clients else ()
     return ByAttribute(
         name=attribute.name,
         groups=tuple(
@@ -49,7 +49,7 @@ def by_attribute(
                 name=name,
                 rows=float(rows[n]),
                 rates=each[n],
-                reliability=_curve(counts.total["scores"][n]) if schema.classes else (),
+                reliability=_curve(counts.total["scores"][n], floor) if schema.classes else (),
             )
             for n, name in enumerate(attribute.groups)
         ),
@@ -63,15 +63,15 @@ def gaps_of(
     attribute: Attribute,
     rates: Mapping[str, Rate],
     draws: Mapping[str, Values],
-    least: float,
+    floor: Floor,
 ) -> tuple[Gap, ...]:
     """Every gap that the tables can tell; signed ones where exactly two groups can be compared."""
     found = []
     for criterion in criteria(schema):
-        chosen = comparable(criterion, rates, least)
+        chosen = comparable(criterion, rates, floor)
         for kind in criterion.kinds:
             if kind is not Kind.SIGNED or chosen.sum() == 2:
-                found.append(_gap(attribute, criterion, kind, rates, draws, chosen, least))
+                found.append(_gap(attribute, criterion, kind, rates, draws, chosen, floor))
     return tuple(found)
 
 
@@ -81,14 +81,14 @@ def local_gaps(
     counts: Counts,
     clients: tuple[str, ...],
     gaps: tuple[Gap, ...],
-    least: float,
+    floor: Floor,
 ) -> tuple[LocalGap, ...]:
     """For each criterion the difference within each client, beside that of `gaps`."""
     rates = measure(schema, counts.stacked())
     over_all = {each.criterion: each for each in gaps if each.kind == Kind.DIFFERENCE}
     return tuple(
         _local_gap(
-            attribute, criterion, rates, clients, over_all[criterion.name].estimate.value, least
+            attribute, criterion, rates, clients, over_all[criterion.name].estimate.value, floor
         )
         for criterion in criteria(schema)
     )
@@ -101,12 +101,12 @@ def _gap(
     rates: Mapping[str, Rate],
     draws: Mapping[str, Values],
     chosen: NDArray[np.bool_],
-    least: float,
+    floor: Floor,
 ) -> Gap:
     values = values_of(rates)
     rate, taken = _widest(criterion, kind, values, chosen)
     rows = {attribute.groups[n]: float(rates[rate].rows[n]) for n in taken}
-    withheld = _withheld(attribute, criterion, rates, chosen, least)
+    withheld = _withheld(attribute, criterion, rates, chosen, floor)
     value = float(gap(criterion, kind, values, chosen))
     names = [name for together in criterion.rates for name in together]
     if np.isnan(value):
@@ -153,7 +153,7 @@ def _withheld(
     criterion: Criterion,
     rates: Mapping[str, Rate],
     chosen: NDArray[np.bool_],
-    least: float,
+    floor: Floor,
 ) -> dict[str, str]:
     """The groups that some class was compared without, and the first rate that they lack."""
     found: dict[str, str] = {}
@@ -161,7 +161,7 @@ def _withheld(
         for n in np.flatnonzero(~taken):
             for name in names:
                 rows, value = float(rates[name].rows[n]), float(rates[name].value[n])
-                if reason := missing(rows, value, least):
+                if reason := missing(rows, value, floor.least(rates[name].cells)):
                     found.setdefault(attribute.groups[n], f"{name}: {reason}")
     return found
 
@@ -177,9 +177,9 @@ def _local_gap(
     rates: Mapping[str, Rate],
     clients: tuple[str, ...],
     over_all: float | None,
-    least: float,
+    floor: Floor,
 ) -> LocalGap:
-    chosen = comparable(criterion, rates, least)
+    chosen = comparable(criterion, rates, floor)
     found = gap(criterion, Kind.DIFFERENCE, values_of(rates), chosen)
     have: dict[str, float] = {}
     undefined: dict[str, str] = {}
@@ -189,7 +189,7 @@ def _local_gap(
                 name: replace(rate, value=rate.value[k], rows=rate.rows[k])
                 for name, rate in rates.items()
             }
-            undefined[client] = _too_few(_withheld(attribute, criterion, own, chosen[k], least))
+            undefined[client] = _too_few(_withheld(attribute, criterion, own, chosen[k], floor))
         else:
             have[client] = float(found[k])
     worst = max(have, key=lambda client: have[client]) if have else None
@@ -204,10 +204,10 @@ def _local_gap(
     )
 
 
-def _curve(scores: Array) -> tuple[Bin, ...]:
+def _curve(scores: Array, floor: Floor) -> tuple[Bin, ...]:
     share, rows = reliability(scores)
     middle = midpoints(scores.shape[-1])
     return tuple(
         Bin(score=float(middle[n]), share=float(share[n]), rows=float(rows[n]))
-        for n in np.flatnonzero(rows > 0)
+        for n in np.flatnonzero((rows > 0) & (rows >= floor.least(cells=2)))
     )

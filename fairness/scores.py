@@ -34,7 +34,7 @@ def auc(scores: Array) -> Rate:
     ]
     error = np.sqrt(np.maximum(divide(spread[0], p) + divide(spread[1], n), 0.0))
     tied = divide((positives * negatives).sum(-1), p * n) / 2
-    return Rate(value=value, rows=np.minimum(n, p), error=error, binning=tied)
+    return Rate(value=value, rows=np.minimum(n, p), error=error, binning=tied, cells=2)
 
 
 def midpoints(bins: int) -> Array:

@@ -19,7 +19,7 @@ from ..fairness.estimates import values_of
 from ..fairness.gaps import comparable, criteria, gap
 from ..fairness.intervals import clients_anew, intervals, resum
 from ..fairness.measures import headline_of, measure, of_attribute, together
-from ..fairness.rate import Array, Rate
+from ..fairness.rate import Array, Floor, Rate
 from ..fairness.tables import EVERYONE, Attribute, Schema, Tables
 from ..server.progress import Evaluated
 from .coins import coins
@@ -143,7 +143,7 @@ def _of_attribute(
     found = measure(schema, of_attribute(tables, attribute.name))
     yield from _of_groups(found, [f"{attribute.name}={group}" for group in attribute.groups], floor)
     for criterion in criteria(schema) if len(attribute.groups) > 1 else ():
-        chosen = comparable(criterion, found, floor)[:1]
+        chosen = comparable(criterion, found, Floor(rows=floor))[:1]
         for kind in criterion.kinds:
             values = gap(criterion, kind, values_of(found), chosen)
             yield Measure(f"{criterion.name} {kind.value}", attribute.name), values

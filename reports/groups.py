@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..fairness import Assessment, ByAttribute, Estimate, Group, LocalGap
+from ..fairness.rate import Floor
 from .document import (
     Block,
     Fact,
@@ -86,11 +87,18 @@ def why_not(records: Records) -> str:
 def _terms(found: Assessment) -> Iterator[Fact]:
     yield measured("rows that were counted", f"{found.rows:,.0f}")
     yield measured("noise on every count", _noise(found))
-    yield measured(
-        "fewest rows of a group behind a rate", f"{max(found.floor, 2 * found.deviation):,.4g}"
-    )
+    yield measured("fewest rows of a group behind a rate", _fewest(found))
     yield measured(
         "intervals", f"{100 * found.confidence:.0f} %, from {found.draws:,} bootstrap draws"
+    )
+
+
+def _fewest(found: Assessment) -> str:
+    least = Floor(rows=found.floor, deviation=found.deviation).least()
+    return (
+        f"{least:,}, or √n times that where n counts add up to them"
+        if found.deviation
+        else f"{least:,}"
     )
 
 

@@ -154,7 +154,43 @@ def test_noise_widens_what_is_shown_and_hides_small_groups() -> None:
     assert found.interval == found.both
     assert found.both.high - found.both.low > found.sampling.high - found.sampling.low
     hidden = gap(assessed(noisy, deviation=9.0), "equal_opportunity", "difference")
-    assert hidden.withheld["female"] == "recall: fewer than 18 rows"
+    assert hidden.withheld["female"] == "recall: fewer than 26 rows", "a sum of two cells"
+
+
+def test_groups_without_rows_add_no_rows_and_no_errors_to_everyone() -> None:
+    """A mean over 40 draws of noise whose deviation is known, within 4.9 of its standard errors: a
+    correct program fails this about once in a million seeds.
+    """
+    groups = tuple(str(n) for n in range(64))
+    schema = Schema(attributes=(Attribute(name="g", groups=groups),), classes=2, bins=2)
+    table = np.zeros((64, 2, 2))
+    table[:4] = [[450, 50], [48, 452]]
+    exact = tables_of(table, "g")
+    exact["g/scores"] = table
+    rng, rows, accuracies = np.random.default_rng(8), [], []
+    for _ in range(40):
+        noisy = {name: one + rng.normal(0, 10, one.shape) for name, one in exact.items()}
+        found = assess(schema, {}, noisy, rng=rng, deviation=10.0, draws=2)
+        rows.append(found.rows)
+        accuracies.append(found.overall["accuracy"].value or 0.0)
+    assert np.mean(rows) == pytest.approx(4000, abs=4.9 * 80 / np.sqrt(40))
+    error = np.hypot(80, 80) / 4000
+    assert np.mean(accuracies) == pytest.approx(0.902, abs=4.9 * error / np.sqrt(40))
+
+
+def test_everyone_needs_twice_the_noise_of_the_sum_over_groups() -> None:
+    """131 rows are ill: enough for the noise on one count, or on two, and not for that on four."""
+    found = assessed(heart(), deviation=34.0).overall
+    assert found["accuracy"].value is not None
+    assert found["recall"].rows == pytest.approx(131)
+    assert found["recall"].undefined == "fewer than 136 rows"
+
+
+def test_a_reliability_curve_has_no_bins_below_the_floor() -> None:
+    for floor, bins in ((1, 2), (18, 1)):
+        women = assessed(heart(), floor=floor).attributes[0].groups[0]
+        assert len(women.reliability) == bins
+        assert all(one.rows >= floor for one in women.reliability)
 
 
 def test_clients_have_one_vote_each_and_gain_or_lose() -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 from tacit.fairness.confusion import binary_rates, class_rates
 from tacit.fairness.gaps import Criterion, Kind, comparable, criteria, gap
-from tacit.fairness.rate import Array
+from tacit.fairness.rate import Array, Floor
 from tacit.fairness.tables import Attribute, Judged, Schema
 
 TABLES, GROUPS = 200, 4
@@ -129,7 +129,7 @@ def test_200_random_tables_have_the_gaps_that_fairlearn_finds(name: str) -> None
     rates = binary_rates(confusions())
     (criterion,) = [each for each in criteria(SCHEMA) if each.name == name]
     values = {rate: found.value for rate, found in rates.items()}
-    chosen = comparable(criterion, rates, floor=1)
+    chosen = comparable(criterion, rates, Floor())
     plain = (chosen[:, 0] == (rates["accuracy"].rows > 0)).all(-1)
     undefined = chosen[:, 0].sum(-1) < 2
     for kind, of_each, worst in (
@@ -187,6 +187,6 @@ def test_the_gap_of_many_classes_is_that_of_the_class_for_which_it_is_widest() -
         name="equal_opportunity", rates=(("recall.0",), ("recall.1",), ("recall.2",))
     )
     values = {name: rate.value for name, rate in rates.items()}
-    chosen = comparable(recall, rates, floor=1)
+    chosen = comparable(recall, rates, Floor())
     assert gap(recall, Kind.DIFFERENCE, values, chosen) == 0.5
     assert gap(recall, Kind.RATIO, values, chosen) == 0.5
