@@ -32,7 +32,9 @@ def group_tables(found: Assessment | None) -> Iterator[Table]:
 
 def _table(attribute: ByAttribute) -> Table:
     known = attribute.groups[0].rates
-    gaps = {gap.criterion: gap for gap in attribute.gaps if gap.kind == "difference"}
+    signed = len(attribute.groups) == 2
+    kinds = ("difference", "signed") if signed else ("difference",)  # undefined, it has no sign
+    gaps = {gap.criterion: gap for kind in kinds for gap in attribute.gaps if gap.kind == kind}
     counts = ["rows", *(f"{group.rows:,.0f}" for group in attribute.groups), ""]
     rates = [
         [
@@ -43,8 +45,9 @@ def _table(attribute: ByAttribute) -> Table:
         for name, criterion in SHOWN.items()
         if name in known
     ]
-    head = [f"by {attribute.name}", *(group.name for group in attribute.groups), "gap, 95 %"]
-    return side_by_side(head, [counts, *rates])
+    names = [group.name for group in attribute.groups]
+    of = f"{names[1]} less {names[0]}, 95 %" if signed else "most less least, 95 %"
+    return side_by_side([f"by {attribute.name}", *names, of], [counts, *rates])
 
 
 def _value(found: Estimate) -> str:

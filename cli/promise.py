@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..fairness.noise import LOUD
 from ..privacy.accountants import Counts
 from ..privacy.budget import Budget, Unit
 from ..reports.charges import of_each_client
@@ -25,6 +26,7 @@ from ..reports.numbers import Reading, other, quick, reading, unamplified
 from ..reports.unprotected import is_insecure, statement, unprotected
 from ..simulations.config import Config
 from ..simulations.custody import lasting_ledger
+from ..simulations.measuring import measuring_of
 from ..simulations.setup import Setup
 
 
@@ -193,5 +195,22 @@ def _cautions(setup: Setup, clients: ForClients | None, rows: ForRows | None) ->
             f"The budget is enough for {rows.left[0]} rounds of the first client to drop out, for "
             f"{rows.left[1]} of the last, and {rounds} are planned."
         )
+    yield from _drowned(setup)
     if (clients or rows) and is_insecure(setup.config):
         yield "insecure_noise_seed is set: noise from a test seed protects nobody."
+
+
+def _drowned(setup: Setup) -> Iterator[str]:
+    """Whether the noise on counts is louder than all rows that are held out."""
+    measuring = measuring_of(setup.config, setup.measure.schema)
+    if measuring.noise is None:
+        return
+    schema, splits = measuring.schema, setup.population.clients.values()
+    cells = len(schema.attributes[0].groups) * (schema.classes or 1) ** 2
+    rows = sum(split.test.stop - split.test.start for split in splits)
+    needed = LOUD * measuring.noise.deviation(len(setup.measured)) * math.sqrt(cells)
+    if rows < needed:
+        yield (
+            f"evaluate.noise: {rows} rows are held out, and {needed:,.0f} would be needed for a rate "
+            "over all of them to stand out: evaluate less often with less noise, or by fewer groups."
+        )

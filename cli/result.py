@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -99,6 +100,9 @@ def facts(records: Records, summary: Summary) -> list[tuple[str, str]]:
         found = [("rounds", f"{summary.round} of {summary.rounds}, then the budget was spent")]
     if summary.refused:
         found.append(("refused", f"{summary.refused} updates"))
+    if own := [rates["personal_accuracy"] for rates in _personal(summary)]:
+        worst, mean = min(own), sum(own) / len(own)
+        found.append(("own models", f"accuracy {number(mean)} mean, {number(worst)} worst"))
     return [
         *found,
         ("privacy", privacy(records)),
@@ -106,3 +110,8 @@ def facts(records: Records, summary: Summary) -> list[tuple[str, str]]:
         ("folder", str(records.folder)),
         ("report", f"tacit report {records.folder}"),
     ]
+
+
+def _personal(summary: Summary) -> list[Mapping[str, float]]:
+    """The rates of clients that have a model of their own beside the shared one."""
+    return [rates for rates in summary.clients.values() if "personal_accuracy" in rates]

@@ -7,12 +7,15 @@ rate stays within its bounds. Being a function of what was released, it costs no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 
+from ..wire.messages import EXAMPLES
 from .rate import Array
-from .tables import ERRORS, TRAINED
+from .tables import ERRORS, TRAINED, Schema, Tables, overall
 
 
 def noised(
@@ -28,6 +31,31 @@ def noised(
             for name, table in tables.items()
         }
     )
+
+
+LOUD: Final = 2.0
+"""By how many deviations a sum has to stand out from the noise on it."""
+
+
+def audible(schema: Schema, total: Tables, deviation: float) -> dict[str, float]:
+    """The statistics over all rows of noised tables, of which those that noise drowns are left out.
+
+    Nothing at all, where the number of rows itself does not stand out from the noise on it.
+
+    >>> schema = Schema(classes=2)
+    >>> total = schema.zeros() | {"everyone/confusion": np.array([[[50.0, -3.0], [9.0, 44.0]]])}
+    >>> audible(schema, total, deviation=5.0), audible(schema, total, deviation=50.0)
+    ({'examples': 100.0, 'correct': 94.0}, {})
+    """
+    found, groups = overall(schema, total), len(schema.attributes[0].groups)
+    cells, scale = groups * (schema.classes or 1) ** 2, schema.scale or 1.0
+    units = {"loss": schema.most, "squared_error": scale**2, "target_squared": scale**2}
+    rows = found[EXAMPLES]
+    if rows < LOUD * deviation * math.sqrt(cells):
+        return {}
+    least = {name: LOUD * deviation * math.sqrt(groups) * units.get(name, 1.0) for name in found}
+    within = {name: min(value, rows * units.get(name, 1.0)) for name, value in found.items()}
+    return {name: value for name, value in within.items() if value >= least[name]}
 
 
 def settle(tables: Mapping[str, Array]) -> dict[str, Array]:

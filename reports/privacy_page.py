@@ -223,7 +223,8 @@ def _how(report: Mapping[str, Any], unit: str) -> Iterator[Block]:
 def _uncovered(report: Mapping[str, Any]) -> Iterator[Block]:
     yield say("No ε covers these:" if _units(report) else "These leave a client as they are:")
     yield Bullets(tuple(report["data_accesses"]["unprotected_quantities"]))
-    yield say("This report is made of them: it names clients and says how each of them fares.")
+    if not report["data_accesses"]["covered"]["evaluation"]:
+        yield say("This report is made of them: it names clients and says how each of them fares.")
 
 
 def _facts(section: Mapping[str, Any], status: Status) -> Iterator[Fact]:

@@ -59,7 +59,7 @@ def _brief(records: Records, summary: Summary, privacy: Mapping[str, Any]) -> It
     if notice := _notice(records, summary):
         yield Paragraph(notice, notice=True)
     yield Facts(tuple(_headline(records, summary, privacy)), large=True)
-    yield say(*_verdict(summary))
+    yield say(*_verdict(summary, _noise(records, summary.rate)))
     yield say(privacy["statement"]["plain"])
     if broken := not_held(privacy):
         yield say("It rests on what does not hold here:")
@@ -104,7 +104,19 @@ def _headline(records: Records, summary: Summary, privacy: Mapping[str, Any]) ->
     yield measured("privacy", privacy["headline"])
 
 
-def _verdict(summary: Summary) -> Iterator[Words]:
+def _noise(records: Records, rate: str) -> str | None:
+    """What the noise on the counts leaves open about the rate over all rows, if there is noise."""
+    found = records.assessment
+    if found is None or not found.deviation:
+        return None
+    estimate = found.overall.get(rate)
+    if estimate is None or estimate.both is None:
+        return "of noised counts, with an error that is not known"
+    low, high = number(estimate.both.low), number(estimate.both.high)
+    return f"of noised counts: {low} to {high} with other noise and other rows"
+
+
+def _verdict(summary: Summary, noise: str | None) -> Iterator[Words]:
     found = summary.federated
     if found.rows is None:
         yield "Nothing has been measured yet."
@@ -112,6 +124,8 @@ def _verdict(summary: Summary) -> Iterator[Words]:
     yield f"After {summary.round} rounds, {summary.rate} is "
     yield Strong(number(found.rows))
     yield " over all held-out rows"
+    if noise:
+        yield f", {noise}"
     if summary.pooled_training and summary.pooled_training.rows is not None:
         yield f" (pooled training: {number(summary.pooled_training.rows)})"
     if found.worst_client is not None:

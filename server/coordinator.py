@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..fairness.measuring import WHOLE, Counts, Measuring
+from ..fairness.noise import audible
 from ..fairness.statistics import add
-from ..fairness.tables import Schema, add_tables, overall
+from ..fairness.tables import Schema, add_tables
 from ..privacy.account import EVALUATION, MODEL, Account
 from ..privacy.event import Event, NonPrivate
 from ..privacy.mechanism import Mechanism
@@ -134,11 +135,12 @@ class Coordinator:
         head = self.account.charge(number, EVALUATION, event, self.secret.fingerprint(*context))
         released, _ = noise.release(fold.take_total(), WHOLE, {}, self.secret.stream(*context))
         total = dict(released or {})
+        deviation = noise.deviation(len(fold.receipts))
         return Evaluated(
             round=number,
-            everyone=overall(schema, total),
+            everyone=audible(schema, total, deviation),
             total=total,
-            deviation=noise.deviation(len(fold.receipts)),
+            deviation=deviation,
             answers=len(fold.receipts),
             ledger=head,
         )

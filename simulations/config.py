@@ -308,10 +308,12 @@ def _apply(tree: dict[str, Any], change: str) -> None:
 def _explain(detail: dict[str, Any]) -> str:
     """One line: where, what is wrong, and the closest thing that would be right."""
     *where, last = detail["loc"] or ("",)
-    place = ".".join(str(part) for part in detail["loc"] if part not in _KIND_NAMES)
+    first, *others = map(str, detail["loc"] or ("",))
+    chosen = others[1:] if first in _KINDS and others[:1] and others[0] in _KINDS[first] else others
+    place = ".".join([first, *chosen])
     match detail["type"]:
         case "extra_forbidden" | "unexpected_keyword_argument":
-            table = ".".join(str(p) for p in where if p not in _KIND_NAMES) or "the file"
+            table = place.rpartition(".")[0] or "the file"
             return f"{table}: {unknown('key', str(last), _known(where))}"
         case "missing" | "missing_keyword_only_argument":
             return f"{place}: required, but missing."
@@ -334,7 +336,6 @@ _KINDS: dict[str, dict[str, Any]] = {
     "sampler": SAMPLERS,
     "mechanism": MECHANISMS,
 }
-_KIND_NAMES = {name for kinds in _KINDS.values() for name in kinds}
 
 
 def _known(where: Sequence[int | str]) -> list[str]:

@@ -204,7 +204,6 @@ def _try_task(config: Config, task: Task, measure: Measure, rows: Data) -> Array
         outputs = model(torch.tensor(rows.features))
         loss = task.loss(outputs, targets)
         counts = task.statistics(outputs.detach(), targets)
-        measure.schema.count(measure.judge(task, outputs.detach(), targets, rows.groups))
         statistics = {name: float(value) for name, value in counts.items()}
         if loss.shape == (len(rows),):
             loss.mean().backward()
@@ -223,7 +222,25 @@ def _try_task(config: Config, task: Task, measure: Measure, rows: Data) -> Array
     ):
         raise DataError("The untrained model's loss is not finite: check the scale of the data.")
     _try_parameters(model, initial)
+    _try_metrics(task, measure, model, rows)
     return initial
+
+
+def _try_metrics(task: Task, measure: Measure, model: nn.Module, rows: Data) -> None:
+    """Raises `ConfigError` for a metric that is not a value in [0, 1] for each row."""
+    features, targets = torch.tensor(rows.features), torch.tensor(rows.targets)
+    with torch.no_grad():
+        outputs = model(features)
+    try:
+        judged = measure.judge(task, outputs, targets, rows.groups)
+        measure.schema.count(judged)
+    except Exception as error:
+        raise ConfigError(f"evaluate: what is counted cannot be: {line_of(error)}") from error
+    for name, values in judged.metrics.items():
+        if not np.all((values >= 0) & (values <= 1)):
+            raise ConfigError(
+                f"evaluate.metrics.{name}: it is {values.max():g} for a row; it must stay in [0, 1]."
+            )
 
 
 def _try_parameters(model: nn.Module, initial: Arrays) -> None:

@@ -291,3 +291,21 @@ def test_a_regression_is_counted_in_its_own_statistics() -> None:
     found = last(simulate(config(**changes)).history)
     assert found.total["sex/errors"].shape == (2, 6)
     assert found.total["sex/errors"][:, 3].sum() == pytest.approx(found.everyone["squared_error"])
+
+
+def loud(outputs: Tensor, targets: Tensor) -> Tensor:
+    return torch.full((len(targets),), 2.0)
+
+
+def test_a_metric_outside_its_range_is_refused() -> None:
+    metrics = {"loud": f"{__name__}:loud"}
+    with pytest.raises(ConfigError, match=r"evaluate\.metrics\.loud: it is 2 for a row"):
+        prepare(config(evaluate={"metrics": metrics}))
+
+
+def test_what_noise_drowns_is_not_stated_at_all(tmp_path: Path) -> None:
+    noise = {"multiplier": 40.0, "clip": 30.0}
+    terms = {**OF_CLIENTS, "evaluate": {**BASE["evaluate"], "noise": noise}}
+    result = simulate(config(**terms), folder=tmp_path / "run")
+    assert last(result.history).everyone == {}
+    assert result.metrics == {}
