@@ -17,7 +17,7 @@ from ..wire.messages import Arrays, named, part
 from .checks import not_negative
 from .compatibility import LIFTED, UNCOVERED, Composes, No, Yes
 from .strategy import Delta, Fitted, Released, ServerState
-from .tilt import weight
+from .tilt import UNIT, weight
 
 LEAST = 1e-10
 """Is added to every loss, as in the authors' code, so that a loss of 0 has a power."""
@@ -41,7 +41,7 @@ class QFedAvg(Delta):
     >>> fitted = Fitted(delta={"w": np.ones(1)}, steps=1, learning_rate=0.5, received=received)
     >>> part, _ = QFedAvg(q=1.0).contribute(fitted, {"loss": np.array(1.0)}, {})
     >>> {name: round(float(array.sum()), 6) for name, array in part.items()}
-    {'delta/w': 2.0, 'power': 2.0, 'h': 4.0}
+    {'delta/w': 2.0, 'power': 0.000488, 'h': 0.000977}
     """
 
     composes: ClassVar[Composes] = Composes(
@@ -71,19 +71,19 @@ class QFedAvg(Delta):
     def contribute(
         self, fitted: Fitted, extras: Arrays, memory: Arrays
     ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
-        """Fₖ^q Δₖ, Fₖ^q and hₖ; nothing to remember."""
+        """Fₖ^q Δₖ, and Fₖ^q and hₖ in units of 2^-12; nothing to remember."""
         assert fitted.received is not None, "it asks"
         loss = float(fitted.received.losses.mean()) + LEAST
         if loss < 0:
             raise ValueError("Expected a loss >= 0, got a negative one: it has no power q.")
         power = weight(self.q * math.log(loss / float(extras["loss"])))
         bend = self.q / loss * squared_norm(fitted.delta) / fitted.learning_rate
-        numbers = {"power": np.array(power), "h": np.array(power * (1 + bend))}
+        numbers = {"power": np.array(UNIT * power), "h": np.array(UNIT * power * (1 + bend))}
         return {**named("delta", each(lambda d: power * d, fitted.delta)), **numbers}, {}
 
     def step(self, state: ServerState, released: Released) -> ServerState:
         """x ← x + Σ pₖFₖ^q Δₖ / Σ pₖhₖ."""
-        power, h = float(released.mean["power"]), float(released.mean["h"])
+        power, h = (float(released.mean[name]) / UNIT for name in ("power", "h"))
         unit = state.memory["unit"]["loss"]
         if self.q:
             unit = np.clip(unit * weight(math.log(power) / self.q), LEAST, 1 / LEAST)

@@ -18,7 +18,7 @@ from ..wire.messages import Arrays, named, part
 from .checks import positive
 from .compatibility import LIFTED, UNCOVERED, Composes, Yes
 from .strategy import Delta, Fitted, Released, ServerState
-from .tilt import weight
+from .tilt import UNIT, weight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,16 +60,17 @@ class TERM(Delta):
     def contribute(
         self, fitted: Fitted, extras: Arrays, memory: Arrays
     ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
-        """e^(t(Fₖ-c)) Δₖ, e^(t(Fₖ-c)) and Fₖ; nothing to remember."""
+        """e^(t(Fₖ-c)) Δₖ, e^(t(Fₖ-c)) in units of 2^-12, and Fₖ; nothing to remember."""
         assert fitted.received is not None, "it asks"
         loss = float(fitted.received.losses.mean())
         tilt = weight(self.t * (loss - float(extras["mean"])))
         delta = each(lambda d: tilt * d, fitted.delta)
-        return {**named("delta", delta), "tilt": np.array(tilt), "loss": np.array(loss)}, {}
+        numbers = {"tilt": np.array(UNIT * tilt), "loss": np.array(loss)}
+        return {**named("delta", delta), **numbers}, {}
 
     def step(self, state: ServerState, released: Released) -> ServerState:
         """x ← x + η Σ pₖe^(tFₖ) Δₖ / Σ pₖe^(tFₖ)."""
-        tilt, loss = float(released.mean["tilt"]), float(released.mean["loss"])
+        tilt, loss = float(released.mean["tilt"]) / UNIT, float(released.mean["loss"])
         step = each(lambda d: self.learning_rate / tilt * d, part("delta", released.mean))
         tilted = float(state.memory["tilted"]["mean"]) + math.log(tilt) / self.t
         # It is never below the mean, unless the weights that it is from were cut.

@@ -6,6 +6,8 @@ import numpy as np
 
 LEAST, MOST = 2.0**-20, 2.0**10
 """A weight is within these, in such units: no sum of weights is lost, and none is too large."""
+UNIT = 2.0**-12
+"""Sums of weights are contributed in this: the least is 2^-32, and the most fits, times many rows."""
 
 
 def weight(exponent: float) -> float:

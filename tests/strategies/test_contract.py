@@ -48,6 +48,7 @@ STRATEGIES: list[Strategy] = [
     QFedAvg(q=0.0),
     QFedAvg(q=1.0),
     QFedAvg(q=3.0),
+    QFedAvg(q=10.0),
     AFL(clients=2),
     TERM(),
     TERM(learning_rate=0.5, t=20.0),

@@ -15,6 +15,7 @@ from tacit.client import Data, Training
 from tacit.privacy import Mean
 from tacit.strategies import FedAvg, Fitted, QFedAvg, Received, Released
 from tacit.strategies.qfedavg import LEAST
+from tacit.strategies.tilt import UNIT
 
 CLIENTS = {"a": 30, "b": 55, "c": 12}
 ETA, STEPS = 0.05, 3
@@ -108,10 +109,10 @@ def test_the_unit_finds_losses_however_small_or_large(q: float, value: float) ->
     for _ in range(200):
         part, _ = strategy.contribute(seen(value), strategy.extras(state), {})
         assert all(np.all(np.isfinite(array)) for array in part.values())
-        assert 2.0**-20 <= float(part["power"]) <= 2.0**10
+        assert 2.0**-20 <= float(part["power"]) / UNIT <= 2.0**10
         state = strategy.step(state, Released(mean=part, participation=1.0))
     wanted = 1.0 if value < 1 / LEAST else (value * LEAST) ** q
-    assert float(part["power"]) == pytest.approx(min(wanted, 2.0**10), rel=1e-6)
+    assert float(part["power"]) / UNIT == pytest.approx(min(wanted, 2.0**10), rel=1e-6)
     np.testing.assert_array_equal(state.parameters["w"], np.ones(1))
 
 
