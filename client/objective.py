@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..strategies.strategy import Correction
@@ -13,7 +15,7 @@ class Objective:
 
     def __init__(self, correction: Correction, device: torch.device) -> None:
         given = correction.weights
-        self._weights = None if given is None else torch.as_tensor(given, device=device)
+        self._weights = None if given is None else _single(given).to(device)
         self._transform = correction.transform
 
     def of_rows(self, losses: Tensor, rows: Tensor) -> Tensor:
@@ -30,3 +32,8 @@ class Objective:
         if self._weights is None:
             return losses
         return losses * self._weights[rows].to(losses.dtype)
+
+
+def _single(weights: NDArray[np.float64]) -> Tensor:
+    """As float32: not every device holds more."""
+    return torch.as_tensor(weights, dtype=torch.float32)
