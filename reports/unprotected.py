@@ -91,6 +91,8 @@ def _counts(config: Config) -> Iterator[str]:
     noise = config.evaluate.noise
     if noise is None:
         yield "each client's counts on its held-out rows, by group, at every evaluation"
+        if isinstance(config.strategy, Ditto):
+            yield "what each client's own model, trained without noise, does on held-out rows"
     elif config.dpsgd is None or noise.by == "coordinator":
         yield "each client's counts by group, which the coordinator receives before it adds the noise"
     else:

@@ -35,7 +35,7 @@ class Ditto(FedAvg):
 
     composes: ClassVar[Composes] = replace(
         WITH_ANY,
-        client_dp=Yes("for the shared model; the clients' own are theirs alone"),
+        client_dp=Yes("for the shared model; what clients' own do on held-out rows has no noise"),
         row_dp=No("what own models do on held-out rows would tell of train rows without noise"),
     )
     pull: float = 1.0

@@ -74,3 +74,12 @@ def test_every_reason_is_said_at_once_by_check_and_before_a_run(tmp_path: Path) 
 def test_what_a_strategy_reveals_is_on_the_list_of_what_is_not_protected() -> None:
     assert "the loss of every single client" in " ".join(unprotected(config("afl")))
     assert not any("strategy needs" in text for text in unprotected(config("fedavg")))
+
+
+def test_what_own_models_do_is_on_that_list_unless_it_stays_where_they_are() -> None:
+    """With noise on the counts, a client answers with those alone."""
+    noised = {"noise": {"multiplier": 4.0, "clip": 50.0}}
+    told = "what each client's own model, trained without noise, does on held-out rows"
+    assert told in unprotected(config("ditto", **CHANGES["client_dp"]))
+    assert told not in unprotected(config("fedavg", **CHANGES["client_dp"]))
+    assert told not in unprotected(config("ditto", **CHANGES["client_dp"], evaluate=noised))
