@@ -36,9 +36,10 @@ class FairFed(Delta):
     rows ("parity"). Where F or F_k is undefined, G_k compares accuracies. With `reweigh`, clients make
     group and class independent by weights, as the paper does in all experiments.
 
-    The paper asks every client twice a round. Here F, the accuracy and mean G of the round before travel
-    with the model, and are compared with what that model does. Only sums leave a client, which keeps
-    its ω_k itself; the weighting of the mechanism is to be uniform, because ω_k is the weight.
+    The paper asks every client twice a round. Here F, the accuracy and mean G travel with the model and
+    are one round late: they are of the model before, and F_k is of the one that travels. Only sums
+    leave a client, which keeps its ω_k itself; the weighting of the mechanism is to be uniform, because
+    ω_k is the weight.
     """
 
     composes: ClassVar[Composes] = Composes(
