@@ -16,7 +16,7 @@ from ..wire.lazy import each
 from ..wire.messages import Arrays, named, part
 from .checks import known, positive
 from .compatibility import UNCOVERED, Composes, Yes
-from .shares import UNIT, shares
+from .shares import UNIT, proportions, shares
 from .strategy import Correction, Delta, Fitted, Local, Released, ServerState
 
 LEAST = 1e-3
@@ -92,8 +92,8 @@ class FedFB(Delta):
     def step(self, state: ServerState, released: Released) -> ServerState:
         """x ← x + η mean(Δ), and λ after what the groups were given."""
         past, delta = state.memory["cells"], part("delta", released.mean)
-        rows = past["rows"] + np.maximum(released.mean["rows"], 0.0) / UNIT
-        share = rows.sum(0) / max(float(rows.sum()), LEAST)
+        rows = past["rows"] + released.mean["rows"] / UNIT  # of all rounds, where noise cancels
+        share = proportions(rows.sum(0))
         gap = excess(released.mean["rows"] / UNIT, released.mean["losses"] / UNIT)
         step = self.alpha / np.sqrt(state.round + 1) * np.array([-gap.sum(), *gap[1:]])
         zero = np.clip(past["weights"][0] + step / np.maximum(share, LEAST), 0.0, 2.0)

@@ -17,7 +17,7 @@ from ..wire.messages import Arrays, named, part
 from .afl import on_simplex
 from .checks import known, positive
 from .compatibility import UNCOVERED, Composes, Yes
-from .shares import UNIT, shares
+from .shares import UNIT, proportions, shares
 from .strategy import Correction, Delta, Fitted, Local, Released, ServerState
 
 LEAST = 1e-3
@@ -66,7 +66,7 @@ class FedMinMax(Delta):
         past = state.memory["groups"]
         if not past["mu"].any():
             return {"weights": np.ones_like(past["mu"])}
-        return {"weights": past["mu"] / np.maximum(_share(past["rows"]), LEAST)}
+        return {"weights": past["mu"] / np.maximum(proportions(past["rows"]), LEAST)}
 
     def correct(self, extras: Arrays, memory: Arrays, local: Local) -> Correction:
         """Each row counts as its group does."""
@@ -91,13 +91,7 @@ class FedMinMax(Delta):
         here = rows > LEAST
         risk = np.where(here, np.maximum(losses, 0) / np.where(here, rows, 1), past["risk"])
         total = past["rows"] + rows
-        mu = past["mu"] if past["mu"].any() else _share(total)
+        mu = past["mu"] if past["mu"].any() else proportions(total)
         found = {"mu": on_simplex(mu + self.mixing_rate * risk), "rows": total, "risk": risk}
         delta = part("delta", released.mean)
         return state.moved(each(lambda d: self.learning_rate * d, delta), groups=found)
-
-
-def _share(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sums as shares of one; noise may have made them negative."""
-    found = np.maximum(rows, 0.0)
-    return found / found.sum() if found.any() else np.full(len(rows), 1 / len(rows))

@@ -30,3 +30,13 @@ def shares(
     cells = np.ravel_multi_index(tuple(codes), shape)
     sums = np.bincount(cells, values, minlength=int(np.prod(shape)))
     return np.asarray(sums.reshape(shape) / len(cells))
+
+
+def proportions(sums: Vector) -> Vector:
+    """Sums as shares of one; noise may have made some negative, and if all are, shares are alike.
+
+    >>> proportions(np.array([3.0, 1.0, -1.0])), proportions(np.zeros(2))
+    (array([0.75, 0.25, 0.  ]), array([0.5, 0.5]))
+    """
+    found = np.maximum(sums, 0.0)
+    return found / found.sum() if found.any() else np.full(len(sums), 1 / len(sums))
