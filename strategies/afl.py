@@ -26,7 +26,7 @@ class AFL(Delta):
     step a round this is the paper's algorithm. The model is the mean of all x, as x and λ may circle.
 
     The server learns the loss of every single client, each in its own place of a vector, so nothing but
-    a plain mean goes with it. A client that does not answer counts as one of loss 0.
+    a plain mean goes with it. A client that does not answer counts with its last loss, at first 0.
     """
 
     composes: ClassVar[Composes] = Composes(
@@ -50,7 +50,9 @@ class AFL(Delta):
         clients = known("clients", self.clients)
         mixture = {"lambda": np.full(clients, 1 / clients)}
         x = each(lambda a: a.astype(np.float64), parameters)
-        return ServerState(round=0, parameters=parameters, memory={"mixture": mixture, "x": x})
+        last = {"losses": np.zeros(clients)}
+        memory = {"mixture": mixture, "last": last, "x": x}
+        return ServerState(round=0, parameters=parameters, memory=memory)
 
     def start(self, state: ServerState) -> Arrays:
         """x, in the dtypes of the model."""
@@ -73,13 +75,15 @@ class AFL(Delta):
 
     def step(self, state: ServerState, released: Released) -> ServerState:
         """x ← x + η Σ λₖΔₖ,  λ ← Π(λ + γ F); the parameters are the mean of x over the rounds."""
-        came = 1 / float(released.mean["present"].max())  # a mean of ones, each in its own place
+        present = released.mean["present"]
+        came = 1 / float(present.max())  # a mean of ones, each in its own place
         rate, delta = self.learning_rate * came, part("delta", released.mean)
         x = each(lambda x, d: x + rate * d, state.memory["x"], delta)
         step = each(lambda x, mean: (x - mean) / (state.round + 1), x, state.parameters)
-        losses = came * released.mean["losses"]
+        last = state.memory["last"]["losses"]
+        losses = np.where(present > 0, came * released.mean["losses"], last)
         mixture = on_simplex(state.memory["mixture"]["lambda"] + self.mixing_rate * losses)
-        return state.moved(step, x=x, mixture={"lambda": mixture})
+        return state.moved(step, x=x, mixture={"lambda": mixture}, last={"losses": losses})
 
 
 def on_simplex(point: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -89,7 +89,7 @@ def test_it_ends_where_the_losses_are_equal(tmp_path: Path) -> None:
     assert settled(FedAvg(), tmp_path) == pytest.approx(-0.5, abs=1e-3)
 
 
-def test_a_client_that_does_not_answer_counts_as_one_without_a_loss() -> None:
+def test_a_client_that_does_not_answer_counts_with_its_last_loss() -> None:
     strategy = AFL(clients=3, mixing_rate=0.1)
     state = strategy.init({"w": np.zeros(1)})
     mean = {
@@ -101,6 +101,10 @@ def test_a_client_that_does_not_answer_counts_as_one_without_a_loss() -> None:
     wanted = on_simplex(np.array([1, 1, 1]) / 3 + np.array([0.2, 0.0, 0.1]))
     np.testing.assert_allclose(after.memory["mixture"]["lambda"], wanted, rtol=1e-12)
     assert_same_bits(after.parameters, {"w": np.array([2.0])})
+    mean |= {"losses": np.array([0.0, 1.5, 0.0]), "present": np.array([0.0, 0.5, 0.5])}
+    later = strategy.step(after, Released(mean=mean, participation=1.0))
+    wanted = on_simplex(wanted + np.array([0.2, 0.3, 0.0]))  # the first stays at 2
+    np.testing.assert_allclose(later.memory["mixture"]["lambda"], wanted, rtol=1e-12)
 
 
 def test_without_the_number_of_clients_it_does_not_begin() -> None:
