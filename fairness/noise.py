@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from ..privacy.simplex import onto_simplex
 from ..wire.messages import EXAMPLES
 from .rate import Array
 from .tables import ERRORS, TRAINED, Schema, Tables, overall
@@ -62,9 +63,8 @@ def settle(tables: Mapping[str, Array]) -> dict[str, Array]:
     """The tables of one attribute, by kind, as rows could have them; those of rows stay as they are.
 
     A group has as many rows as its moments say on average, at least 0, and likewise train rows. Each
-    group's confusion table is projected onto those that are not negative and add up to that (J. Duchi
-    and others, ICML 2008), its histogram of scores onto those that add up to the classes of its confusion
-    table. Sums of values in [0, 1], or [-1, 1] for errors, are kept where such values can have them.
+    group's confusion table is projected onto those that are not negative and add up to that, its
+    histogram of scores onto those that add up to the classes of its confusion table. Sums of values in [0, 1], or [-1, 1] for errors, are kept where such values can have them.
     """
     moments = [name for name in tables if name == "loss" or name.startswith("metric.")]
     rows = _rows(tables, moments)
@@ -100,21 +100,6 @@ def _axes(name: str) -> int:
 def _cells(table: Array, total: Array, axes: int) -> Array:
     shape = table.shape[: table.ndim - axes]
     return onto_simplex(table.reshape(*shape, -1), total).reshape(table.shape)
-
-
-def onto_simplex(values: Array, total: Array) -> Array:
-    """The closest values along the last axis that are not negative and add up to `total` >= 0.
-
-    >>> onto_simplex(np.array([3.0, -1.0, 2.0]), np.array(4.0))
-    array([2.5, 0. , 1.5])
-    """
-    ordered = -np.sort(-values, axis=-1)
-    excess = np.cumsum(ordered, -1) - total[..., np.newaxis]
-    ranks = np.arange(1, values.shape[-1] + 1)
-    kept = np.maximum((ordered * ranks > excess).sum(-1), 1)[..., np.newaxis]
-    shift = np.take_along_axis(excess, kept - 1, -1) / kept
-    result: Array = np.where(total[..., np.newaxis] > 0, np.maximum(values - shift, 0.0), 0.0)
-    return result
 
 
 def _moments(table: Array, rows: Array) -> Array:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..privacy.simplex import onto_simplex
 from ..wire.lazy import each
 from ..wire.messages import Arrays, named, part
 from .checks import known, positive
@@ -82,23 +83,8 @@ class AFL(Delta):
         step = each(lambda x, mean: (x - mean) / (state.round + 1), x, state.parameters)
         last = state.memory["last"]["losses"]
         losses = np.where(present > 0, came * released.mean["losses"], last)
-        mixture = on_simplex(state.memory["mixture"]["lambda"] + self.mixing_rate * losses)
+        mixture = onto_simplex(state.memory["mixture"]["lambda"] + self.mixing_rate * losses)
         return state.moved(step, x=x, mixture={"lambda": mixture}, last={"losses": losses})
-
-
-def on_simplex(point: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The nearest point whose coordinates are at least 0 and add up to 1.
-
-    Duchi et al., Efficient Projections onto the ℓ1-Ball, ICML 2008, figure 1.
-
-    >>> on_simplex(np.array([0.5, 0.7, -3.0]))
-    array([0.4, 0.6, 0. ])
-    """
-    shifted = point - point.max()  # moves no projection, and keeps its digits
-    falling = np.sort(shifted)[::-1]
-    excess = (np.cumsum(falling) - 1) / np.arange(1, len(point) + 1)
-    nearest: NDArray[np.float64] = np.maximum(shifted - excess[falling > excess][-1], 0.0)
-    return nearest
 
 
 def _place(local: Local, clients: int) -> NDArray[np.float64]:

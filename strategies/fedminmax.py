@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..privacy.simplex import onto_simplex
 from ..wire.lazy import each
 from ..wire.messages import Arrays, named, part
-from .afl import on_simplex
 from .checks import known, positive
 from .compatibility import UNCOVERED, Composes, Yes
 from .shares import UNIT, proportions, shares
@@ -92,6 +92,6 @@ class FedMinMax(Delta):
         risk = np.where(here, np.maximum(losses, 0) / np.where(here, rows, 1), past["risk"])
         total = past["rows"] + rows
         mu = past["mu"] if past["mu"].any() else proportions(total)
-        found = {"mu": on_simplex(mu + self.mixing_rate * risk), "rows": total, "risk": risk}
+        found = {"mu": onto_simplex(mu + self.mixing_rate * risk), "rows": total, "risk": risk}
         delta = part("delta", released.mean)
         return state.moved(each(lambda d: self.learning_rate * d, delta), groups=found)

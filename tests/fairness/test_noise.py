@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tacit.fairness.measures import measure, of_attribute
-from tacit.fairness.noise import onto_simplex, settle
+from tacit.fairness.noise import settle
 from tacit.fairness.tables import Attribute, Judged, Schema
 
 quick = settings(derandomize=True, database=None, deadline=None, max_examples=60)
@@ -35,21 +34,6 @@ def tables_of(schema: Schema, rows: int, seed: int) -> dict[str, np.ndarray]:
         metrics={name: rng.random(rows) for name in schema.metrics},
     )
     return of_attribute(schema.count(judged), "sex")
-
-
-@quick
-@given(st.lists(st.floats(-50, 50), min_size=1, max_size=12), st.floats(0, 100))
-def test_the_projection_is_the_closest_that_is_not_negative_and_adds_up(
-    values: list[float], total: float
-) -> None:
-    """By the conditions of Karush, Kuhn and Tucker: what is positive has one shift, the rest less."""
-    given_, found = np.array(values), onto_simplex(np.array(values), np.array(total))
-    assert found.sum() == pytest.approx(total, abs=1e-9)
-    assert (found >= 0).all()
-    shift, positive = given_ - found, found > 1e-9
-    if positive.any():
-        assert np.ptp(shift[positive]) < 1e-9
-        assert (shift[~positive] <= shift[positive].max() + 1e-9).all()
 
 
 @quick

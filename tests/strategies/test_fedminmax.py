@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tacit.client import Data, Training
 from tacit.privacy import Mean
+from tacit.privacy.simplex import onto_simplex
 from tacit.strategies import FedAvg, FedMinMax, Fitted, Local, Received, Released, Strategy
-from tacit.strategies.afl import on_simplex
 
 CLIENTS = {"a": 30, "b": 55, "c": 12}
 ETA, STEPS, RATE = 0.05, 3, 0.2
@@ -57,7 +57,7 @@ def test_every_round_follows_algorithm_1(tmp_path: Path) -> None:
             axis=0,
             weights=[len(rows) for rows in data.values()],
         )
-        mu = on_simplex(mu + RATE * risks)
+        mu = onto_simplex(mu + RATE * risks)
         np.testing.assert_allclose(state.parameters["weight"][0], w, rtol=0, atol=1e-7)
         np.testing.assert_allclose(state.memory["groups"]["mu"], mu, rtol=0, atol=1e-7)
 
