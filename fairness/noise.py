@@ -64,7 +64,8 @@ def settle(tables: Mapping[str, Array]) -> dict[str, Array]:
 
     A group has as many rows as its moments say on average, at least 0, and likewise train rows. Each
     group's confusion table is projected onto those that are not negative and add up to that, its
-    histogram of scores onto those that add up to the classes of its confusion table. Sums of values in [0, 1], or [-1, 1] for errors, are kept where such values can have them.
+    histogram of scores onto those that add up to the classes of its confusion table. Sums of values in
+    [0, 1], or [-1, 1] for errors, are kept where such values can have them.
     """
     moments = [name for name in tables if name == "loss" or name.startswith("metric.")]
     rows = _rows(tables, moments)
