@@ -19,7 +19,11 @@ class Section(BaseModel):
 
 
 class GroupFunction(Section):
-    """Groups of your own: `call` names a "package.module:function" from `Data` to codes of `groups`."""
+    """Groups of your own: `call` names a "package.module:function" from `Data` to codes of `groups`.
+
+    A row has its code whatever the other rows are: a median split would let one row move others, which
+    no noise covers.
+    """
 
     call: str
     groups: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -44,10 +48,12 @@ class EvaluateSection(Section):
     `groups` names attributes of the data, "label", those in `clients` and in `functions`, and crossings
     such as "sex & race"; without it, all but "label" and crossings are counted. `clients` has attributes
     of whole clients: group by group, who is in it. `metrics` names functions "package.module:function"
-    from outputs and targets to a value in [0, 1] for each row.
+    from outputs and targets to a value in [0, 1] for each row. They, and those of groups, judge each row
+    by itself; with noise that is tried.
 
     Scores are counted in `bins`; losses above `most` count as `most`; what is regressed is divided by
-    `scale` and kept within [-1, 1], which noise needs. Reports show no rate of fewer than `floor` rows.
+    `scale` and kept within [-1, 1], which noise needs. Reports show no rate of a group over fewer than
+    `floor` rows; a client's own rates are not under it.
 
     With `clipping`, clients count their train rows too: how many of each group have a gradient that is
     longer than the clip of [dpsgd], and what the model loses on them. That needs `noise`.

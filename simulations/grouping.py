@@ -32,10 +32,19 @@ Grouping = tuple[Attribute, Codes]
 def grouped(population: Population, config: Config) -> tuple[Population, tuple[Attribute, ...]]:
     """The population with the codes of every attribute that is counted, and these attributes.
 
-    Raises `ConfigError` for a group that nothing declares, or a function that does not code each row.
+    Raises `ConfigError` for a group that nothing declares, for one name of two things, and for a
+    function that does not code each row.
     """
+    try:
+        return _grouped(population, config)
+    except ValueError as error:  # of an Attribute
+        raise ConfigError(f"evaluate: {error}") from None
+
+
+def _grouped(population: Population, config: Config) -> tuple[Population, tuple[Attribute, ...]]:
     evaluate = config.evaluate
-    declared = {**_columns(population), **_clients(population, evaluate)}
+    _check_names(population, evaluate)
+    declared = {**_columns(population), **_clients(population, config)}
     declared |= _functions(population, evaluate)
     names = list(declared) if evaluate.groups is None else list(evaluate.groups)
     if population.classes and population.data.targets.ndim == 1:
@@ -44,6 +53,20 @@ def grouped(population: Population, config: Config) -> tuple[Population, tuple[A
     codes = {attribute.name: codes for attribute, codes in found}
     data = replace(population.data, groups={**population.data.groups, **codes})
     return replace(population, data=data), tuple(attribute for attribute, _ in found)
+
+
+def _check_names(population: Population, evaluate: EvaluateSection) -> None:
+    own = [*evaluate.clients, *evaluate.functions]
+    if LABEL in (*population.group_names, *own):
+        raise ConfigError(
+            f"evaluate.groups: {LABEL!r} is the class of a row: rename that attribute."
+        )
+    if twice := sorted(population.group_names.keys() & set(own)):
+        raise ConfigError(
+            f"evaluate: {twice[0]!r} is an attribute of the data already: rename one."
+        )
+    if len(names := evaluate.groups or ()) > len(set(names)):
+        raise ConfigError(f"evaluate.groups: expected each name once, got {', '.join(names)}.")
 
 
 def _crossing(name: str, declared: Mapping[str, Grouping]) -> Grouping:
@@ -82,24 +105,40 @@ def _labels(population: Population) -> Grouping:
     return Attribute(name=LABEL, groups=groups), population.data.targets.astype(np.int64)
 
 
-def _clients(population: Population, evaluate: EvaluateSection) -> dict[str, Grouping]:
+def _clients(population: Population, config: Config) -> dict[str, Grouping]:
+    # Of sites that bring files of their own nobody counts test rows that are no client's.
+    nobody = (NOBODY,) if config.deployment.shape is None and population.official else ()
     return {
-        name: _of_clients(name, population, members) for name, members in evaluate.clients.items()
+        name: _of_clients(name, population, members, nobody)
+        for name, members in config.evaluate.clients.items()
     }
 
 
+def _ends(population: Population) -> tuple[int, int]:
+    """Where the clients' train rows end, which come first, and where their held-out rows do."""
+    splits = population.clients.values()
+    return max(each.train.stop for each in splits), max(each.test.stop for each in splits)
+
+
 def _of_clients(
-    name: str, population: Population, members: Mapping[str, tuple[str, ...]]
+    name: str,
+    population: Population,
+    members: Mapping[str, tuple[str, ...]],
+    nobody: tuple[str, ...],
 ) -> Grouping:
-    """Every client's rows in the client's group."""
+    """Every client's rows in the client's group, and copies of them as well."""
     group_of = {client: group for group, clients in members.items() for client in clients}
-    groups = (*members, NOBODY)
-    codes = np.full(len(population.data), len(members), np.int64)
+    groups = (*members, *nobody)
+    codes = np.full(len(population.data), len(groups) - 1, np.int64)
     for client, split in population.clients.items():
         if client not in group_of:
             raise ConfigError(f"evaluate.clients.{name}: it has no group for client {client!r}.")
         for rows in (split.train, split.test):
             codes[rows] = groups.index(group_of[client])
+    (trains, last), pooled = _ends(population), population.pooled
+    codes[pooled.train] = codes[:trains]
+    if not population.official:
+        codes[pooled.test] = codes[trains:last]
     return Attribute(name=name, groups=groups), codes
 
 
@@ -107,10 +146,26 @@ def _functions(population: Population, evaluate: EvaluateSection) -> dict[str, G
     return {
         name: (
             Attribute(name=name, groups=function.groups),
-            _called(name, function, population.data),
+            _coded(name, function, population.data, by_row=evaluate.noise is not None),
         )
         for name, function in evaluate.functions.items()
     }
+
+
+def _coded(name: str, function: GroupFunction, data: Data, *, by_row: bool) -> Codes:
+    """The codes; if they must be `by_row`, they are asked for of every other row once more.
+
+    Noise hides a row that moves no other: a split at the median of all rows would.
+    """
+    codes = _called(name, function, data)
+    if by_row:
+        some = np.arange(0, len(data), 2)
+        if not np.array_equal(_called(name, function, data.rows(some)), codes[some]):
+            raise ConfigError(
+                f"evaluate.functions.{name}: it gives a row another code among other rows, which "
+                "evaluate.noise does not cover: code each row by itself, such as by a fixed threshold."
+            )
+    return codes
 
 
 def _called(name: str, function: GroupFunction, data: Data) -> Codes:

@@ -37,8 +37,8 @@ class Population:
     """Everyone's rows and who holds which: `data.rows(clients[name].train)` copies nothing.
 
     `pooled` is the view of a party that holds everything: all train rows, and the official test
-    rows where the data has them, else everybody's held-out rows. `classes`, `shape` and
-    `group_names` are those of the data set.
+    rows where the data has them, else everybody's held-out rows. `official` says whether it has
+    any. `classes`, `shape` and `group_names` are those of the data set.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Population:
     classes: int
     shape: tuple[int, ...]
     group_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    official: bool = False
 
 
 def populate(
@@ -103,6 +104,7 @@ def populate(
         classes=dataset.classes,
         shape=dataset.shape,
         group_names=dataset.group_names,
+        official=bool(dataset.test.any()),
     )
 
 

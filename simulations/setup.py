@@ -29,7 +29,7 @@ from .description import Description, describe
 from .files import read_file
 from .grouping import grouped
 from .importing import imported, line_of
-from .measuring import measure_of, measuring_of
+from .measuring import check_metrics, measure_of, measuring_of
 from .members import members, sized
 from .population import Population, populate
 from .private import affordable_config, check_private_training
@@ -221,6 +221,8 @@ def _try_task(config: Config, task: Task, measure: Measure, rows: Data) -> Array
         math.isfinite(value) for value in [*statistics.values(), float(loss.detach().sum())]
     ):
         raise DataError("The untrained model's loss is not finite: check the scale of the data.")
+    if config.evaluate.noise is not None:
+        check_metrics(measure, outputs.detach(), targets)
     _try_parameters(model, initial)
     _try_metrics(task, measure, model, rows)
     return initial

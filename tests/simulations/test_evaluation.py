@@ -228,6 +228,10 @@ def many(outputs: Tensor, targets: Tensor) -> Tensor:
     return outputs
 
 
+def rank(outputs: Tensor, targets: Tensor) -> Tensor:
+    return torch.arange(len(targets)) / len(targets)
+
+
 def test_a_metric_of_ones_own_is_summed_by_group(tmp_path: Path) -> None:
     metrics = {"half": f"{__name__}:half"}
     result = simulate(config(evaluate={**BASE["evaluate"], "metrics": metrics}))
@@ -272,6 +276,21 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"evaluate": {"metrics": {"many": f"{__name__}:many"}}},
         "one value",
     ),
+    "a metric that looks at other rows, under noise": (
+        {
+            **OF_ROWS,
+            "evaluate": {"noise": NOISE, "metrics": {"rank": f"{__name__}:rank"}},
+        },
+        "another value among other rows",
+    ),
+    "a metric with a slash": ({"evaluate": {"metrics": {"a/b": f"{__name__}:half"}}}, "slash"),
+    **{
+        f"a metric named {name}": (
+            {"evaluate": {"metrics": {name: f"{__name__}:half"}}},
+            f"'{name}' is the name",
+        )
+        for name in ("accuracy", "examples", "rmse", "recall.1", "personal_loss", "demographic")
+    },
 }
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from tacit.client import Data
 from tacit.simulations import Config, ConfigError
 from tacit.simulations.dataset import DataError, Dataset
@@ -77,14 +79,33 @@ def test_labels_are_groups_if_asked_for() -> None:
 def test_a_client_brings_all_its_rows_into_its_group() -> None:
     setup = grouped(groups=["region"], clients={"region": {"north": ["bob"], "south": ["ann"]}})
     schema, population = setup.measure.schema, setup.population
-    assert schema.attributes[0].groups == ("north", "south", NOBODY)
+    assert schema.attributes[0].groups == ("north", "south")
     for client, group in (("ann", 1), ("bob", 0)):
         for rows in (population.clients[client].train, population.clients[client].test):
             assert set(population.data.groups["region"][rows]) == {group}
+    copies = population.data.rows(population.pooled.test).groups["region"]
+    held = sum(split.test.stop - split.test.start for split in population.clients.values())
+    assert np.bincount(copies).tolist() == [held // 2] * 2
+
+
+@pytest.mark.parametrize("standardise", ["client", "pooled"])
+def test_test_rows_that_no_client_holds_are_in_a_group_of_their_own(standardise: str) -> None:
+    data = replace(dataset(), test=np.arange(40) % 5 == 0)
+    evaluate = {"clients": {"region": {"north": ["bob"], "south": ["ann"]}}}
+    table = {**BASE, "data": {**BASE["data"], "standardise": standardise}, "evaluate": evaluate}
+    setup = prepare(Config.model_validate(table), dataset=data)
+    assert setup.measure.schema.attribute("region").groups == ("north", "south", NOBODY)
+    groups, pooled = setup.population.data.groups["region"], setup.population.pooled
+    assert set(groups[pooled.test]) == {2}
+    assert set(groups[pooled.train]) == {0, 1}
 
 
 def tall(data: Data) -> Any:  # noqa: ANN401 - a user's own
     return (data.features[:, 0] > 0).astype(int)
+
+
+def median(data: Data) -> Any:  # noqa: ANN401 - a user's own
+    return (data.features[:, 0] > np.median(data.features[:, 0])).astype(int)
 
 
 def wrong(data: Data) -> Any:  # noqa: ANN401 - a user's own
@@ -101,7 +122,7 @@ def test_a_function_of_ones_own_codes_the_rows(monkeypatch: pytest.MonkeyPatch) 
 
 def mine(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("my_groups")
-    vars(module).update(tall=tall, wrong=wrong)
+    vars(module).update(tall=tall, median=median, wrong=wrong)
     monkeypatch.setitem(sys.modules, "my_groups", module)
 
 
@@ -116,6 +137,30 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a code outside": (
         {"functions": {"height": {"call": "my_groups:wrong", "groups": ["a", "b"]}}},
         "codes of 2 groups, got 7",
+    ),
+    "a client attribute of the name of the class": (
+        {"clients": {"label": {"a": ["ann", "bob"]}}},
+        "'label' is the class",
+    ),
+    "a function of the name of a column": (
+        {"functions": {"sex": {"call": "my_groups:tall", "groups": ["a", "b"]}}},
+        "'sex' is an attribute",
+    ),
+    "a slash": (
+        {"functions": {"a/b": {"call": "my_groups:tall", "groups": ["a", "b"]}}},
+        "without a slash",
+    ),
+    "two groups of one name": (
+        {"functions": {"height": {"call": "my_groups:tall", "groups": ["a", "a"]}}},
+        "a name each",
+    ),
+    "an attribute that is asked for twice": ({"groups": ["sex", "race", "sex"]}, "each name once"),
+    "codes that depend on other rows, under noise": (
+        {
+            "functions": {"height": {"call": "my_groups:median", "groups": ["a", "b"]}},
+            "noise": {"multiplier": 1.0, "clip": 1.0},
+        },
+        "another code among other rows",
     ),
     "one name twice": (
         {
@@ -133,8 +178,25 @@ def test_what_cannot_be_counted_is_said_before_it_runs(
 ) -> None:
     mine(monkeypatch)
     evaluate, message = REFUSED[kind]
-    with pytest.raises((ConfigError, ValueError), match=message):
+    with pytest.raises((ConfigError, ValidationError), match=message):
         grouped(**evaluate)
+
+
+def test_a_column_of_the_name_of_the_class_is_refused() -> None:
+    data = dataset()
+    named = replace(
+        data,
+        data=replace(data.data, groups={"label": data.data.groups["sex"]}),
+        group_names={"label": ("f", "m")},
+    )
+    with pytest.raises(ConfigError, match="'label' is the class"):
+        prepare(Config.model_validate(BASE), dataset=named)
+
+
+def test_a_vocabulary_that_names_a_group_twice_is_refused() -> None:
+    changed = {**BASE, "data": {**BASE["data"], "vocabulary": {"sex": ["f", "m", "f"]}}}
+    with pytest.raises(ConfigError, match="a name each"):
+        prepare(Config.model_validate(changed), dataset=dataset())
 
 
 def test_a_vocabulary_gives_every_party_the_same_codes(tmp_path: Path) -> None:
