@@ -4,6 +4,9 @@ From each client's value where it is known; and where only sums over clients are
 histogram, which add like any count: client k adds (1, a, a², a ln a), and 1 to the bin of its value a.
 T. Li and others (ICLR 2020) for the variance and the worst tenth; R. Jain and others (DEC TR-301,
 1984).
+
+The sums are for secure aggregation, which shows nobody a single client: they are not in the tables of
+an evaluation, because a clip that scales a client's counts would scale its one vote with them.
 """
 
 from __future__ import annotations

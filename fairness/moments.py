@@ -20,13 +20,6 @@ def mean_rate(moments: Array, most: float = 1.0) -> Rate:
     )
 
 
-def deviation(moments: Array, most: float = 1.0) -> Array:
-    """The standard deviation between rows, from the same."""
-    rows, total, squares = (moments[..., column] for column in range(3))
-    spread = divide(squares, rows) - divide(total, rows) ** 2
-    return np.sqrt(np.maximum(spread, 0.0)) * most
-
-
 def regression_rates(errors: Array, scale: float | None = None) -> dict[str, Rate]:
     """Mean absolute error, RMSE, bias (prediction less target) and R² from `ERRORS`, shape (..., 6).
 
@@ -58,6 +51,6 @@ def regression_rates(errors: Array, scale: float | None = None) -> dict[str, Rat
 
 
 def _error(mean: Array, squares: Array, rows: Array) -> Array:
-    """The standard error of a mean, from the sum of squares."""
+    """The standard error of a mean, from the sum of squares; NaN of one row, which says nothing of it."""
     spread = np.maximum(divide(squares, rows) - mean**2, 0.0)
-    return np.sqrt(divide(spread, rows))
+    return np.sqrt(divide(spread, np.maximum(rows - 1, 0.0)))

@@ -15,9 +15,9 @@ from .rate import Array, Rate, divide
 def auc(scores: Array) -> Rate:
     """The chance that a row of class 1 scores above one of class 0; a tie, or the same bin, is half.
 
-    Its standard error is that of E. DeLong, D. DeLong and D. Clarke-Pearson (Biometrics 44, 1988). Its
-    binning error is half of all pairs that share a bin: the AUC of the unbinned scores is no further
-    away.
+    Its standard error is that of E. DeLong, D. DeLong and D. Clarke-Pearson (Biometrics 44, 1988), NaN
+    where a class has one row. Its binning error is half of all pairs that share a bin: the AUC of the
+    unbinned scores is no further away.
 
     >>> rate = auc(np.array([[3.0, 1.0], [0.0, 4.0]]))
     >>> float(rate.value), float(rate.binning)
@@ -28,11 +28,11 @@ def auc(scores: Array) -> Rate:
     below = (np.cumsum(negatives, -1) - negatives / 2) / np.where(n > 0, n, 1)[..., np.newaxis]
     above = 1 - (np.cumsum(positives, -1) - positives / 2) / np.where(p > 0, p, 1)[..., np.newaxis]
     value = np.where(n > 0, divide((positives * below).sum(-1), p), np.nan)
-    spread = [
-        divide((rows * wins**2).sum(-1), size) - value**2
+    variances = [
+        divide(divide((rows * wins**2).sum(-1), size) - value**2, np.maximum(size - 1, 0.0))
         for rows, wins, size in ((positives, below, p), (negatives, above, n))
     ]
-    error = np.sqrt(np.maximum(divide(spread[0], p) + divide(spread[1], n), 0.0))
+    error = np.sqrt(np.maximum(variances[0] + variances[1], 0.0))
     tied = divide((positives * negatives).sum(-1), p * n) / 2
     return Rate(value=value, rows=np.minimum(n, p), error=error, binning=tied, cells=2)
 
@@ -76,5 +76,5 @@ def brier(scores: Array) -> Rate:
     mean, fourth, distance = (
         divide((scores * apart**power).sum((-2, -1)), total) for power in (2, 4, 1)
     )
-    error = np.sqrt(divide(np.maximum(fourth - mean**2, 0.0), total))
+    error = np.sqrt(divide(np.maximum(fourth - mean**2, 0.0), np.maximum(total - 1, 0.0)))
     return Rate(value=mean, rows=total, error=error, binning=2 * half * distance + half**2)

@@ -19,13 +19,14 @@ WHOM = {
 
 
 def statement(config: Config, bounds: Sequence[Bound]) -> str:
-    """What the released models say at most about whom, in a sentence or two."""
+    """What the releases say at most about whom, in a sentence or two."""
     parts = [INSECURE + "."] if is_insecure(config) else []
-    parts += map(_sentence, bounds) if bounds else [NOTHING]
+    what = "models" if config.evaluate.noise is None else "models and counts"
+    parts += [_sentence(bound, what) for bound in bounds] or [NOTHING]
     return " ".join(parts)
 
 
-def _sentence(bound: Bound) -> str:
+def _sentence(bound: Bound, what: str) -> str:
     if bound.unseen:
         return (
             f"What was released about {WHOM[bound.unit]} is counted in ledgers that are {UNSEEN}: ask "
@@ -37,7 +38,7 @@ def _sentence(bound: Bound) -> str:
             "no accountant knows it."
         )
     return (
-        f"About {WHOM[bound.unit]}, all released models together say at most "
+        f"About {WHOM[bound.unit]}, all released {what} together say at most "
         f"ε = {number(bound.epsilon)} at δ = {bound.budget.delta:.3g} "
         f"({bound.budget.adjacency.label})."
     )

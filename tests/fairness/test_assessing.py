@@ -124,6 +124,12 @@ def test_a_difference_of_extremes_is_too_wide_and_says_so() -> None:
     assert wide.bias == getattr(wide.estimate.sampling, "median", None)
 
 
+def test_one_row_has_a_mean_loss_and_no_interval_of_it() -> None:
+    women = assessed(tables_of([[[1, 0], [0, 0]], [[5, 2], [1, 4]]])).attributes[0].groups[0]
+    assert women.rates["loss"].value == 0
+    assert women.rates["loss"].sampling is None
+
+
 def test_groups_below_the_floor_are_named_and_in_no_gap() -> None:
     found = gap(assessed(heart(), floor=16), "equal_opportunity", "difference")
     assert found.withheld == {"female": "recall: fewer than 16 rows"}

@@ -1,11 +1,12 @@
-"""Means, deviations and errors of regression are those that numpy and scikit-learn find from the rows."""
+"""Means, standard errors and errors of regression are those that numpy, scipy and scikit-learn find."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import sem  # type: ignore[import-untyped]
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
-from tacit.fairness.moments import deviation, mean_rate, regression_rates
+from tacit.fairness.moments import mean_rate, regression_rates
 from tacit.fairness.tables import Attribute, Judged, Schema
 
 SEX = Attribute(name="sex", groups=("female", "male"))
@@ -35,16 +36,22 @@ def test_the_errors_of_a_regression_by_group_are_those_of_scikit_learn(scale: fl
         for name, values in (("mae", np.abs(residual)), ("bias", residual)):
             error = found[name].error
             assert error is not None
-            assert error[group] == pytest.approx(values.std() / np.sqrt(len(values)), abs=1e-12)
+            assert error[group] == pytest.approx(sem(values), abs=1e-12)
 
 
-def test_the_mean_and_the_deviation_of_losses_are_those_of_numpy() -> None:
+def test_the_mean_of_losses_and_its_error_are_those_of_numpy_and_scipy() -> None:
     losses = np.array([0.5, 1.0, 4.0, 0.25])
     table = np.array([4.0, (losses / 16).sum(), ((losses / 16) ** 2).sum()])
     rate = mean_rate(table, most=16.0)
     assert rate.value == pytest.approx(losses.mean(), abs=1e-12)
-    assert rate.error == pytest.approx(losses.std() / 2, abs=1e-12)
-    assert deviation(table, most=16.0) == pytest.approx(losses.std(), abs=1e-12)
+    assert rate.error == pytest.approx(sem(losses), abs=1e-12)
+
+
+def test_one_row_has_a_mean_and_no_standard_error() -> None:
+    rate = mean_rate(np.array([1.0, 0.25, 0.0625]))
+    assert rate.value == 0.25
+    assert rate.error is not None
+    assert np.isnan(rate.error)
 
 
 def test_no_rows_have_no_mean_and_one_target_has_no_r2() -> None:
