@@ -95,6 +95,14 @@ class EvaluateSection(Section):
         return -(-rounds // self.every)
 
     @model_validator(mode="after")
+    def _has_clients_once(self) -> Self:
+        for name, groups in self.clients.items():
+            named = [client for members in groups.values() for client in members]
+            if twice := sorted({client for client in named if named.count(client) > 1}):
+                raise ValueError(f"clients.{name} has {twice[0]!r} in two groups: leave it in one.")
+        return self
+
+    @model_validator(mode="after")
     def _has_groups_once(self) -> Self:
         if twice := sorted(self.clients.keys() & self.functions.keys()):
             raise ValueError(f"{twice[0]!r} is declared by clients and by a function: rename one.")

@@ -132,7 +132,9 @@ def _of_clients(
     codes = np.full(len(population.data), len(groups) - 1, np.int64)
     for client, split in population.clients.items():
         if client not in group_of:
-            raise ConfigError(f"evaluate.clients.{name}: it has no group for client {client!r}.")
+            odd = sorted(group_of.keys() - population.clients.keys())
+            known = f" (there is no client {odd[0]!r})" if odd else ""
+            raise ConfigError(f"evaluate.clients.{name}: no group for client {client!r}{known}.")
         for rows in (split.train, split.test):
             codes[rows] = groups.index(group_of[client])
     (trains, last), pooled = _ends(population), population.pooled
@@ -177,8 +179,8 @@ def _called(name: str, function: GroupFunction, data: Data) -> Codes:
         raise ConfigError(f"{where}: it raised {type(error).__name__}: {error}") from error
     if codes.shape != (len(data),) or codes.dtype.kind not in "iub":
         raise ConfigError(
-            f"{where}: expected whole numbers of shape ({len(data)},), got {codes.dtype} of shape "
-            f"{codes.shape}."
+            f"{where}: expected a whole number for each of the {len(data)} rows of all clients, got "
+            f"{codes.dtype} of shape {codes.shape}."
         )
     if len(codes) and not 0 <= codes.min() <= codes.max() < len(function.groups):
         raise ConfigError(

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..client.data import Data
 from ..client.measure import Measure
@@ -221,18 +221,16 @@ def _try_task(config: Config, task: Task, measure: Measure, rows: Data) -> Array
         math.isfinite(value) for value in [*statistics.values(), float(loss.detach().sum())]
     ):
         raise DataError("The untrained model's loss is not finite: check the scale of the data.")
+    _try_parameters(model, initial)
+    _try_metrics(task, measure, outputs.detach(), rows)
     if config.evaluate.noise is not None:
         check_metrics(measure, outputs.detach(), targets)
-    _try_parameters(model, initial)
-    _try_metrics(task, measure, model, rows)
     return initial
 
 
-def _try_metrics(task: Task, measure: Measure, model: nn.Module, rows: Data) -> None:
+def _try_metrics(task: Task, measure: Measure, outputs: Tensor, rows: Data) -> None:
     """Raises `ConfigError` for a metric that is not a value in [0, 1] for each row."""
-    features, targets = torch.tensor(rows.features), torch.tensor(rows.targets)
-    with torch.no_grad():
-        outputs = model(features)
+    targets = torch.tensor(rows.targets)
     try:
         judged = measure.judge(task, outputs, targets, rows.groups)
         measure.schema.count(judged)
