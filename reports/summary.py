@@ -6,11 +6,15 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
 
 from ..fairness.statistics import add, headline, rates, spread
 from ..server.progress import Committed, Evaluated
 from ..wire.messages import EXAMPLES, Statistics
 from .records import Records
+
+NOTHING: Final[Statistics] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,13 +117,13 @@ def point(committed: Committed, evaluated: Evaluated | None) -> Point:
 
 
 def scores(
-    clients: Mapping[str, Statistics], pooled: Statistics, everyone: Statistics | None = None
+    clients: Mapping[str, Statistics], pooled: Statistics, everyone: Statistics = NOTHING
 ) -> Scores:
     """The headline rate over all rows, over the pooled rows, and how it differs between clients.
 
     `everyone` has the statistics over all rows, where those of single clients are not known.
     """
-    overall = rates(add(clients.values()) if everyone is None else everyone)
+    overall = rates(everyone or add(clients.values()))
     on_pooled, between = rates(pooled), spread(clients)
     rate, more_is_better = headline({**overall, **on_pooled})
     if between is None:
