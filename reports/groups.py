@@ -38,7 +38,7 @@ RATES = (
     "clipped_share",
     "fit_loss",
 )
-"""What a page shows of a group, as far as it is there; the JSON file has every rate."""
+"""What a page shows of a group beside the user's own metrics; the JSON file has every rate."""
 
 
 def groups(records: Records, found: Assessment | None) -> Section:
@@ -109,7 +109,9 @@ def _noise(found: Assessment) -> str:
 
 
 def _rates(attribute: ByAttribute) -> Grid:
-    names = [name for name in RATES if name in attribute.groups[0].rates]
+    known, compared = attribute.groups[0].rates, {gap.criterion for gap in attribute.gaps}
+    own = [name for name in known if name not in RATES and f"{name}_parity" in compared]
+    names = [*(name for name in RATES if name in known), *own]
     return Grid(
         caption=f"Rates by {attribute.name}, and what other rows{_and_noise(attribute)} could have given",
         status=Status.MEASURED,
@@ -130,9 +132,11 @@ def _shown(group: Group, name: str) -> str:
     found: Estimate = group.rates[name]
     if found.value is None:
         return f"UNDEFINED: {found.undefined}"
-    return (
-        f"{number(found.value)} ({span(found.interval)})" if found.interval else number(found.value)
-    )
+    if of_rows := found.both or found.sampling:
+        return f"{number(found.value)} ({span(of_rows)})"
+    if found.clients:
+        return f"{number(found.value)} (other clients: {span(found.clients)})"
+    return number(found.value)
 
 
 def _withheld(attribute: ByAttribute) -> Iterator[Block]:
