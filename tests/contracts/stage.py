@@ -37,6 +37,7 @@ class Stage:
     archive: dict[str, dict[bytes, tuple[pb.Answer, bytes]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.looking = asyncio.Lock()
         self.coordinator = Party(name="coordinator", work=coordinate, given=(self.scene,))
         self.sites = {
             name: Party(name=name, work=take_part, given=(self.scene, name)) for name in CLIENTS
@@ -66,9 +67,11 @@ class Stage:
             party.start()
             await party.ended()
             party.check_end()
-            if party is self.coordinator:
-                end_audit(self.scene)
-            check_ledgers(self.scene)
+            async with self.looking:
+                if party is self.coordinator:
+                    end_audit(self.scene)
+                # In a thread: a party that is frozen within a transaction is thawed by this loop.
+                await asyncio.to_thread(check_ledgers, self.scene)
             if party.is_complete and await self._all_have_heard(party):
                 return
             await asyncio.sleep(party.away)
