@@ -30,6 +30,12 @@ def group_tables(found: Assessment | None) -> Iterator[Table]:
             yield _table(attribute)
 
 
+def left_out(found: Assessment | None) -> list[str]:
+    """The attributes of which there is no table for want of room, with the number of their groups."""
+    attributes = found.attributes if found else ()
+    return [f"{a.name} ({len(a.groups)})" for a in attributes if len(a.groups) > MOST]
+
+
 def _table(attribute: ByAttribute) -> Table:
     known = attribute.groups[0].rates
     signed = len(attribute.groups) == 2

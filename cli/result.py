@@ -17,7 +17,7 @@ from ..reports.summary import Summary
 from ..reports.tables import models, number
 from ..reports.unprotected import is_insecure
 from . import console
-from .groups import group_tables
+from .groups import group_tables, left_out
 from .options import Format
 from .table import side_by_side
 
@@ -103,6 +103,8 @@ def facts(records: Records, summary: Summary) -> list[tuple[str, str]]:
     if own := [rates["personal_accuracy"] for rates in _personal(summary)]:
         worst, mean = min(own), sum(own) / len(own)
         found.append(("own models", f"accuracy {number(mean)} mean, {number(worst)} worst"))
+    if more := left_out(records.assessment):
+        found.append(("more groups", f"by {', by '.join(more)}: in the report"))
     return [
         *found,
         ("privacy", privacy(records)),

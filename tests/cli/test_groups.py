@@ -6,17 +6,20 @@ from io import StringIO
 
 import numpy as np
 from rich.console import Console
-from tacit.cli.groups import MOST, group_tables
-from tacit.fairness import Attribute, Schema, assess
+from tacit.cli.groups import MOST, group_tables, left_out
+from tacit.fairness import Assessment, Attribute, Schema, assess
 
 
-def shown(groups: int, confusion: list[list[list[float]]]) -> str:
+def assessed(groups: int, confusion: list[list[list[float]]]) -> Assessment:
     names = tuple(f"group {index}" for index in range(groups))
     schema = Schema(attributes=(Attribute(name="sex", groups=names),), classes=2)
     total = {**schema.zeros(), "sex/confusion": np.array(confusion)}
-    found = assess(schema, {}, total, rng=np.random.default_rng(0), floor=5, draws=200)
+    return assess(schema, {}, total, rng=np.random.default_rng(0), floor=5, draws=200)
+
+
+def shown(groups: int, confusion: list[list[list[float]]]) -> str:
     console = Console(file=StringIO(), width=80)
-    for table in group_tables(found):
+    for table in group_tables(assessed(groups, confusion)):
         console.print(table)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert isinstance(text, str)
@@ -37,4 +40,6 @@ def test_an_empty_group_is_undefined_and_never_zero() -> None:
 
 
 def test_more_groups_than_fit_are_left_to_the_report() -> None:
-    assert shown(MOST + 1, [[[9, 9], [9, 9]]] * (MOST + 1)) == ""
+    many = [[[9.0, 9.0], [9.0, 9.0]]] * (MOST + 1)
+    assert shown(MOST + 1, many) == ""
+    assert left_out(assessed(MOST + 1, many)) == [f"sex ({MOST + 1})"]
