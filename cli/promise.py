@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..fairness.noise import LOUD
+from ..fairness.noise import rows_needed
 from ..privacy.accountants import Counts
 from ..privacy.budget import Budget, Unit
 from ..reports.charges import of_each_client
@@ -205,10 +205,9 @@ def _drowned(setup: Setup) -> Iterator[str]:
     measuring = measuring_of(setup.config, setup.measure.schema)
     if measuring.noise is None:
         return
-    schema, splits = measuring.schema, setup.population.clients.values()
-    cells = len(schema.attributes[0].groups) * (schema.classes or 1) ** 2
+    splits = setup.population.clients.values()
     rows = sum(split.test.stop - split.test.start for split in splits)
-    needed = LOUD * measuring.noise.deviation(len(setup.measured)) * math.sqrt(cells)
+    needed = rows_needed(measuring.schema, measuring.noise.deviation(len(setup.measured)))
     if rows < needed:
         yield (
             f"evaluate.noise: {rows} rows are held out, and {needed:,.0f} would be needed for a rate "

@@ -49,14 +49,24 @@ def audible(schema: Schema, total: Tables, deviation: float) -> dict[str, float]
     ({'examples': 100.0, 'correct': 94.0}, {})
     """
     found, groups = overall(schema, total), len(schema.attributes[0].groups)
-    cells, scale = groups * (schema.classes or 1) ** 2, schema.scale or 1.0
-    units = {"loss": schema.most, "squared_error": scale**2, "target_squared": scale**2}
-    rows = found[EXAMPLES]
-    if rows < LOUD * deviation * math.sqrt(cells):
+    rows, scale = found[EXAMPLES], schema.scale or 1.0
+    if rows < rows_needed(schema, deviation):
         return {}
+    units = {"loss": schema.most, "target": scale}
+    units |= dict.fromkeys(("squared_error", "target_squared"), scale**2)
+    most = {name: rows * units.get(name, 1.0) for name in found}
     least = {name: LOUD * deviation * math.sqrt(groups) * units.get(name, 1.0) for name in found}
-    within = {name: min(value, rows * units.get(name, 1.0)) for name, value in found.items()}
-    return {name: value for name, value in within.items() if value >= least[name]}
+    return {
+        name: max(-most[name], min(value, most[name]))
+        for name, value in found.items()
+        if abs(value) >= least[name]
+    }
+
+
+def rows_needed(schema: Schema, deviation: float) -> float:
+    """How many rows stand out from noise of that deviation on every cell that counts them."""
+    cells = len(schema.attributes[0].groups) * (schema.classes or 1) ** 2
+    return LOUD * deviation * math.sqrt(cells)
 
 
 def settle(tables: Mapping[str, Array]) -> dict[str, Array]:

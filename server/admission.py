@@ -136,9 +136,7 @@ class Gate:
 
     def _table_objection(self, update: Update) -> str | None:
         """Tables that are kept are added up later, and have to be numbers that can be."""
-        if self.mechanism is not None:
-            return None
-        if self.schema is None or not self.expected:
+        if self.mechanism is not None or self.schema is None or not self.expected:
             return None
         odd = self.schema.odd(update.contribution, update.examples)
         return f"not countable: {odd[:80]!r} holds what no such rows can count" if odd else None

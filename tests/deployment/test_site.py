@@ -155,6 +155,17 @@ def test_a_cap_is_refused_where_nothing_is_noised_row_by_row(tmp_path: Path) -> 
         site.agent(nowhere)
 
 
+def test_a_cap_is_refused_where_the_coordinator_adds_the_noise_to_counts(tmp_path: Path) -> None:
+    noise = {"multiplier": 2.0, "by": "coordinator"}
+    changes = {"dpsgd": {"noise_multiplier": 1.0}, "evaluate": {"noise": noise}}
+    config = make_config({**CONFIG.model_dump(mode="json", exclude_none=True), **changes})
+    site = Site(config=config, name="oslo", folder=tmp_path, task=TASK, dataset=rows(1), cap=3.0)
+    with pytest.raises(
+        ConfigError, match=r'evaluate\.noise\.by = "clients", or join without --cap'
+    ):
+        site.agent(nowhere)
+
+
 @pytest.mark.parametrize("cap", [0.0, -1.0, float("nan")])
 def test_a_cap_that_limits_nothing_or_everything_is_none(cap: float, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cap > 0"):

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tacit.fairness.measures import measure, of_attribute
-from tacit.fairness.noise import settle
+from tacit.fairness.noise import audible, settle
 from tacit.fairness.tables import Attribute, Judged, Schema
 
 quick = settings(derandomize=True, database=None, deadline=None, max_examples=60)
@@ -63,3 +63,13 @@ def test_rates_stay_within_their_bounds_whatever_the_noise(
         assert (rate.rows >= 0).all()
     for name, table in settle(settled).items():
         np.testing.assert_allclose(table, settled[name], atol=1e-6)
+
+
+def test_the_mean_of_what_is_regressed_keeps_its_size_and_its_sign_under_noise() -> None:
+    schema = Schema(classes=0, scale=100.0)
+    rows = {"everyone/errors": np.array([[200.0, 0.0, 9.0, 4.0, -120.0, 90.0]])}
+    loss = {"everyone/loss": np.array([[200.0, 60.0, 30.0]])}
+    found = audible(schema, rows | loss, deviation=1.0)
+    assert found["target"] == -12_000.0
+    assert found["target_squared"] == 900_000.0
+    assert found["loss"] == 60.0 * schema.most
