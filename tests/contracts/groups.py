@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from contracts.learning import linear
+from contracts.bits import assert_same_bits
+from contracts.learning import diabetes, linear, shards
 from contracts.rounds import after, rounds_of
 from numpy.typing import NDArray
-from tacit.client import Classification, Data, Training
-from tacit.strategies import Strategy
+from tacit.client import Classification, Data, Task, Training
+from tacit.strategies import FedAvg, Strategy
 
 
 def logistic(inputs: int) -> Classification:
@@ -53,3 +56,34 @@ def parity_gap(strategy: Strategy, folder: Path) -> tuple[float, float]:
     groups = np.concatenate([each.groups["sex"] for each in rows])
     gap = float(guesses[groups == 1].mean() - guesses[groups == 0].mean())
     return gap, float(np.mean(guesses == labels))
+
+
+def in_three_groups(sizes: Mapping[str, int]) -> dict[str, Data]:
+    """Patients of clients of these sizes, in unequal groups; client c has none of the rarest."""
+    rng = np.random.default_rng(0)
+    found = {}
+    for name, rows in shards(diabetes(), sizes).items():
+        codes = rng.choice(3, len(rows), p=[0.6, 0.4, 0.0] if name == "c" else [0.6, 0.3, 0.1])
+        found[name] = replace(rows, groups={"sex": codes})
+    return found
+
+
+def check_first_round_is_averaging(
+    strategy: Strategy, data: Mapping[str, Data], task: Task, folder: Path
+) -> None:
+    """Before it has heard of any group, a strategy averages as FedAvg does, bit by bit."""
+    one, other = (
+        after(
+            1,
+            rounds_of(
+                each,
+                data=data,
+                task=task,
+                training=Training(learning_rate=0.05, batch_size=8),
+                initial={"weight": np.ones((1, 10))},
+                folder=folder,
+            ),
+        )
+        for each in (strategy, FedAvg())
+    )
+    assert_same_bits(one.parameters, other.parameters)
