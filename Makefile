@@ -53,11 +53,11 @@ proto: $(INSTALLED)  ## Generate wire/federation_pb2*.py from proto/; a test say
 bench: $(INSTALLED)  ## Run every benchmark; BENCHMARKS=benchmarks/x.py ARGS="..." runs one, with arguments
 	@set -ex; for file in $(BENCHMARKS); do $(BIN)/python $$file $(ARGS); done
 
-constraints:  ## Pin the newest releases of everything but torch, from a fresh environment
+constraints:  ## Pin the newest releases of everything but torch and flwr, from a fresh environment
 	@set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
-	grep '^torch==' constraints.txt > "$$scratch/torch.txt"; \
+	grep -E '^(torch|flwr)==' constraints.txt > "$$scratch/kept.txt"; \
 	$(PYTHON) -m venv "$$scratch/venv"; \
-	PIP_CONSTRAINT="$$scratch/torch.txt" PIP_BUILD_CONSTRAINT= \
+	PIP_CONSTRAINT="$$scratch/kept.txt" PIP_BUILD_CONSTRAINT= \
 		"$$scratch/venv/bin/pip" install --quiet -e ".[dev]" setuptools; \
 	grep '^#' constraints.txt > "$$scratch/new.txt"; \
 	"$$scratch/venv/bin/pip" freeze --all --exclude pip --exclude tacit \

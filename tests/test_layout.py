@@ -43,6 +43,17 @@ MAY_IMPORT: dict[str, set[str]] = {
         "server",
         "simulations",
     },
+    "flower": {
+        "wire",
+        "models",
+        "privacy",
+        "strategies",
+        "fairness",
+        "client",
+        "server",
+        "simulations",
+        "deployment",
+    },
     "reports": {"wire", "privacy", "strategies", "fairness", "server", "simulations"},
     "cli": {
         "wire",
@@ -54,6 +65,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "server",
         "simulations",
         "deployment",
+        "flower",
         "reports",
     },
 }
@@ -250,6 +262,15 @@ def test_dependencies_point_downwards() -> None:
             for target in targets(home, found):
                 allowed = MAY_IMPORT[home] | {"__version__"}
                 assert target[0] in allowed, f"{found.where}: {home} may not import {target[0]}"
+
+
+@in_checkout
+def test_flower_is_imported_in_its_own_folder_and_nowhere_else() -> None:
+    for home, path in package_modules():
+        for found in imports(path):
+            outside = home != "flower" and not found.level
+            top = found.module.split(".")[0]
+            assert not (outside and top in {"flwr", "ray"}), f"{found.where}: that is of flower/"
 
 
 @in_checkout

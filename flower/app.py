@@ -1,0 +1,84 @@
+"""A Flower app in a folder: what its pyproject.toml names, and the configuration it runs with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import click
+from flwr.app import UserConfig
+from flwr.cli.build import build_fab_from_disk
+from flwr.clientapp import ClientApp
+from flwr.common.config import get_fused_config_from_dir, get_project_config, parse_config_args
+from flwr.serverapp import ServerApp
+from flwr.supercore.object_ref import load_app
+
+from ..wire.errors import TacitError
+
+Loaded = TypeVar("Loaded")
+
+
+class AppError(TacitError):
+    """A Flower app that cannot run, and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class App:
+    """A Flower app: where it is, which objects it is made of, its run config with the overrides in it."""
+
+    folder: Path
+    name: str
+    version: str
+    server: str
+    client: str
+    run_config: UserConfig = field(repr=False)
+
+    def server_app(self) -> ServerApp:
+        """The ServerApp. Raises `AppError` if it cannot be loaded."""
+        return _loaded(self.server, self.folder, ServerApp)
+
+    def client_app(self) -> ClientApp:
+        """The ClientApp. Raises `AppError` if it cannot be loaded."""
+        return _loaded(self.client, self.folder, ClientApp)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the bundle that Flower would build of the folder: equal for equal files."""
+        return hashlib.sha256(build_fab_from_disk(self.folder)).hexdigest()
+
+
+def read_app(folder: Path, run_config: Sequence[str] = ()) -> App:
+    """The app in `folder`; `run_config` overrides as in `flwr run --run-config`: "lr=0.1 rounds=5".
+
+    Raises `AppError`.
+    """
+    try:
+        project = get_project_config(folder)
+        overrides = parse_config_args(list(run_config) or None)
+        config = get_fused_config_from_dir(folder, overrides)
+    except (OSError, ValueError) as error:
+        raise AppError(f"{folder}: no Flower app: {error}") from error
+    except click.ClickException as error:
+        raise AppError(f"--run-config: {error.message}") from error
+    table = project["tool"]["flwr"]["app"]
+    return App(
+        folder=folder.absolute(),
+        name=project["project"]["name"],
+        version=project["project"]["version"],
+        server=table["components"]["serverapp"],
+        client=table["components"]["clientapp"],
+        run_config=config,
+    )
+
+
+def _loaded(reference: str, folder: Path, kind: type[Loaded]) -> Loaded:
+    """The object that `reference` names, with `folder` on the path."""
+    try:
+        found = load_app(reference, AppError, folder)
+    except ImportError as error:
+        raise AppError(f"{folder}: {reference} cannot be imported: {error}.") from error
+    if not isinstance(found, kind):
+        raise AppError(f"{folder}: {reference} is no {kind.__name__}.")
+    return found
