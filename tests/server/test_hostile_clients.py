@@ -30,6 +30,7 @@ from tacit.wire import federation_pb2 as pb
 from tacit.wire import federation_pb2_grpc as rpc
 from tacit.wire.protocol import MESSAGE, digest, write_instruction
 
+ABORTED = grpc.StatusCode.ABORTED
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 NAME = next(iter(contribution(0.0)))
@@ -236,6 +237,14 @@ def stalled(answer: pb.Answer, data: bytes, free: threading.Event) -> Iterator[p
     yield pb.Piece(data=data)
 
 
+def holds(siege: Siege, size: int) -> None:
+    """Waits until the server has as many bytes of Mallory: they come after the verdict on the answer."""
+    until = time.monotonic() + 30
+    while (exchange := siege.net.remote.exchange) and exchange.uploads["mallory"].held < size:
+        assert time.monotonic() < until
+        time.sleep(0.001)
+
+
 def test_of_two_uploads_at_once_the_newer_goes_on(siege: Siege, stub: rpc.FederationStub) -> None:
     """Whether they are the same bytes or others: nothing is mixed, and nothing counts twice."""
     for value in (0.25, 0.75):
@@ -244,10 +253,30 @@ def test_of_two_uploads_at_once_the_newer_goes_on(siege: Siege, stub: rpc.Federa
             free = threading.Event()
             call = stub.Submit(stalled(first, data[:500], free))
             assert next(call).status == pb.STATUS_HELD
+            holds(siege, 500)
             other = encode(contribution(value))
             assert submit_rest(stub, answer_with(order, other, siege.rounds), other)
             free.set()
             assert [verdict.status for verdict in call] == [pb.STATUS_ACCEPTED]  # what became of it
+
+
+def test_an_older_upload_that_sends_beside_a_newer_one_is_aborted(
+    siege: Siege, stub: rpc.FederationStub
+) -> None:
+    with siege.round(counted=[0.25]) as order:
+        answer, data = good(order, siege.rounds)
+        older, newer = threading.Event(), threading.Event()
+        call = stub.Submit(stalled(answer, data[:500], older))
+        assert next(call).held == 0
+        holds(siege, 500)
+        second = stub.Submit(stalled(answer, data[500:1000], newer))
+        assert next(second).held == 500
+        older.set()
+        assert refusal(call) == (ABORTED, "another call goes on with this upload")
+        holds(siege, 1000)
+        assert submit_rest(stub, answer, data)
+        newer.set()
+        assert [verdict.status for verdict in second] == [pb.STATUS_ACCEPTED]
 
 
 def submit_rest(stub: rpc.FederationStub, answer: pb.Answer, data: bytes) -> bool:
