@@ -10,6 +10,7 @@ import base64
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -125,7 +126,10 @@ class Tab:
 
 @contextmanager
 def browser() -> Iterator[Tab]:
-    """A tab of a browser that ends with the context."""
+    """A tab of a browser that ends with the context, and with it all the processes that it started.
+
+    They hold its standard output, even those whose parent has gone: at its end none writes any more.
+    """
     if CHROMIUM is None:
         raise RuntimeError("There is no chromium on the PATH: apt-get install chromium.")
     (to_read, into), (out, to_write) = os.pipe(), os.pipe()
@@ -133,7 +137,8 @@ def browser() -> Iterator[Tab]:
         process = subprocess.Popen(
             [sys.executable, "-c", AT_3_AND_4, str(to_read), str(to_write), CHROMIUM, *FLAGS,
              f"--user-data-dir={profile}"],
-            pass_fds=(to_read, to_write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            pass_fds=(to_read, to_write), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )  # fmt: skip
         os.close(to_read)
         os.close(to_write)
@@ -142,5 +147,5 @@ def browser() -> Iterator[Tab]:
         finally:
             os.close(into)
             os.close(out)
-            process.terminate()
-            process.wait()
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
