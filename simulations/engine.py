@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from multiprocessing import connection, parent_process
 from multiprocessing.context import ForkServerProcess
 from typing import NoReturn
 
 import torch
 import torch.distributed as dist
-from torch import multiprocessing
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import TCPStore, rendezvous
 
@@ -26,6 +21,7 @@ from ..client.trainer import choose_device
 from ..wire.errors import WorkerLost
 from ..wire.fold import Fold
 from ..wire.messages import Instruction
+from .processes import alive, begin, leave, started
 from .shared import SharedData
 from .worker import (
     COORDINATOR,
@@ -38,6 +34,7 @@ from .worker import (
 )
 
 FOREVER = timedelta(days=30)  # training may take days
+RESUME = " Resume the run to go on."
 Watch = Callable[[int, int], None]
 
 
@@ -77,14 +74,14 @@ class Engine:
             yield
         except RuntimeError as error:  # gloo says so when a connection closes
             time.sleep(0.5)  # until the process that closed it has ended
-            alive(self.processes)
+            alive(self.processes, RESUME)
             raise WorkerLost(f"A worker process of another machine is gone: {error}") from error
 
     def _wait(self, done: str, taken: str, members: int) -> None:
         """Until every worker is done: in short naps, so that Ctrl-C and a dead worker are noticed."""
         began = time.monotonic()
         while self.store.add(done, 0) < self.workers:
-            alive(self.processes)
+            alive(self.processes, RESUME)
             self.watch(min(self.store.add(taken, 0), members), members)
             time.sleep(min(0.05, max(0.001, (time.monotonic() - began) / 20)))
         self.store.delete_key(done)
@@ -102,39 +99,22 @@ def spawned(job: Job, workers: int, device: str) -> Iterator[Engine]:
     store = _loopback_store()
     rows = SharedData.of(job.population.data)
     bare = replace(job, population=replace(job.population, data=job.population.data.rows(slice(0))))
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "torch._dynamo"])  # what takes seconds, once for all
-    processes = [
-        context.Process(
-            target=_spawned_worker,
-            args=(bare, rows, device, rank, workers, store.port),
-            daemon=True,
-        )
-        for rank in range(1, workers + 1)
-    ]
+    arguments = [(bare, rows, device, rank, workers, store.port) for rank in range(1, workers + 1)]
     try:
-        with _interrupts_ignored():
+        with started(_spawned_worker, arguments, __name__) as processes:
+            while store.add("ready", 0) < workers:
+                alive(processes, RESUME)
+                time.sleep(0.01)
+            _use_loopback()
+            dist.init_process_group(
+                "gloo", store=store, rank=COORDINATOR, world_size=workers + 1, timeout=FOREVER
+            )
+            engine = Engine(job=job, store=store, workers=workers, processes=processes)
+            yield engine
+            engine.stop()
             for process in processes:
-                process.start()
-        while store.add("ready", 0) < workers:
-            alive(processes)
-            time.sleep(0.01)
-        _use_loopback()
-        dist.init_process_group(
-            "gloo", store=store, rank=COORDINATOR, world_size=workers + 1, timeout=FOREVER
-        )
-        engine = Engine(job=job, store=store, workers=workers, processes=processes)
-        yield engine
-        engine.stop()
-        for process in processes:
-            process.join(timeout=10)
+                process.join(timeout=10)
     finally:
-        for process in processes:  # all of them, before the next can say that one is gone
-            if process.is_alive():
-                process.kill()
-        for process in processes:
-            if process.pid is not None:
-                process.join()
         if dist.is_initialized():
             dist.destroy_process_group()
 
@@ -205,34 +185,10 @@ def nth_device(device: str, index: int) -> torch.device:
     return chosen
 
 
-def alive(processes: Sequence[ForkServerProcess]) -> None:
-    """Raises `WorkerLost` if one of `processes` has ended."""
-    for process in processes:
-        if process.exitcode is not None:
-            raise WorkerLost(_obituary(process))
-
-
-def _obituary(process: ForkServerProcess) -> str:
-    code = process.exitcode or 0
-    if code < 0:
-        name = signal.Signals(-code).name
-        return (
-            f"Worker process {process.pid} was killed by {name}; if the machine ran out of memory, "
-            "use fewer workers. Resume the run to go on."
-        )
-    return (
-        f"Worker process {process.pid} ended with code {code}; see above. A script that calls "
-        'simulate() must do so under `if __name__ == "__main__":`; a notebook can use run.workers=0.'
-    )
-
-
 def _spawned_worker(
     job: Job, rows: SharedData, device: str, rank: int, workers: int, port: int
 ) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # they are for the coordinator
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    torch.set_num_threads(1)  # as many threads as workers, and the same bits for any number of them
+    begin()
     job = replace(job, population=replace(job.population, data=rows.view()))
     _use_loopback()
     store = TCPStore("127.0.0.1", port, is_master=False, timeout=FOREVER)
@@ -240,38 +196,6 @@ def _spawned_worker(
     dist.init_process_group("gloo", store=store, rank=rank, world_size=workers + 1, timeout=FOREVER)
     work(job, nth_device(device, rank - 1), store)
     leave()
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Processes that are started within it ignore Ctrl-C from their first moment on."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def leave() -> NoReturn:
-    """Ends a worker process at once.
-
-    Taking the interpreter down while gloo's threads wind up aborts the process about once in five
-    times ("terminate called without an active exception", torch 2.13), and a worker has nothing
-    left to save.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
-
-
-def _die_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 def _use_loopback() -> None:

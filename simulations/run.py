@@ -9,8 +9,6 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-import torch
-
 from ..client.memory import Memory
 from ..client.task import Task
 from ..client.trainer import Plain, choose_device
@@ -24,6 +22,7 @@ from .custody import Custody, ledger_path
 from .dataset import Dataset
 from .engine import Watch, assist, coordinating, spawned, torchrun_rank
 from .measuring import measuring_of
+from .processes import one_thread
 from .run_folder import RunFolder
 from .setup import Setup, prepare
 from .worker import Job
@@ -97,7 +96,7 @@ def simulated(setup: Setup, folder: RunFolder, watch: Watch) -> Iterator[Transpo
             engine.watch = watch
             yield engine
     else:
-        with _one_thread():
+        with one_thread():
             yield in_process(job, device)
 
 
@@ -129,14 +128,3 @@ def in_process(job: Job, device: str) -> InMemory:
     names = [*job.population.clients, POOLED]
     clients = {name: job.client(name, trainer) for name in names}
     return InMemory(clients, job.admission.open)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One torch thread, as in a worker: the number of threads changes the bits of a sum."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
