@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +17,9 @@ from flwr.common.config import get_fused_config_from_dir, get_project_config, pa
 from flwr.serverapp import ServerApp
 from flwr.supercore.object_ref import load_app
 
-from ..wire.errors import TacitError
+from ..wire.errors import AppError
 
 Loaded = TypeVar("Loaded")
-
-
-class AppError(TacitError):
-    """A Flower app that cannot run, and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +74,11 @@ def _loaded(reference: str, folder: Path, kind: type[Loaded]) -> Loaded:
     """The object that `reference` names, with `folder` on the path."""
     try:
         found = load_app(reference, AppError, folder)
-    except ImportError as error:
-        raise AppError(f"{folder}: {reference} cannot be imported: {error}.") from error
+    except AppError as error:
+        raise AppError(f"{folder}: {' '.join(str(error).split())}") from error
+    except Exception as error:  # importing runs the user's code
+        line = f"{folder}: {reference} cannot be imported: {type(error).__name__}: {error}"
+        raise AppError(line, traceback.format_exc()) from error
     if not isinstance(found, kind):
         raise AppError(f"{folder}: {reference} is no {kind.__name__}.")
     return found

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from threading import Condition
 from typing import Protocol
 from uuid import uuid4
 
-from flwr.app import Message, RecordDict
-from flwr.common.constant import SUPERLINK_NODE_ID
+from flwr.app import Error, Message, RecordDict
+from flwr.common.constant import SUPERLINK_NODE_ID, ErrorCode
 from flwr.serverapp.grid import Grid
+from flwr.supercore.constant import SYSTEM_MESSAGE_TYPE
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
-Reply = Callable[[Message], None]
+from ..wire.errors import TacitError
+from .progress import Batch, Watch, batch_of
+
+Reply = Callable[[Message | TacitError], None]
 
 
 class Carrier(Protocol):
@@ -28,10 +35,20 @@ class Carrier(Protocol):
     def send(self, message: Message, reply: Reply) -> None:
         """Starts to carry `message` to its node; `reply` is called once, from any thread.
 
-        A node that fails is a reply with an `Error`, as Flower has it. Raises a `TacitError` when there
-        is nothing left to carry with.
+        A node that fails, or is not there, is a reply with an `Error`, as Flower has it. A `TacitError`
+        in place of a reply ends the run: there is nothing left to carry with. Then `send` raises it.
         """
         ...
+
+
+@dataclass(eq=False, kw_only=True)
+class _Pushed:
+    """A message that has no reply yet, or one that was not pulled."""
+
+    message: Message
+    batch: Batch
+    expires: float
+    reply: Message | None = None
 
 
 @dataclass(eq=False)
@@ -39,13 +56,17 @@ class TacitGrid(Grid):
     """The Grid that a ServerApp is given. `carrier` does the work; `run` is what Flower calls the run.
 
     Guarantees:
-      - Every message that was pushed has one reply, which is pulled once.
+      - Every message that was pushed has one reply, which is pulled once; when the message's time to
+        live is over, that is an `Error`.
       - Replies come in the order of their messages, whoever was first: a sum over them has one value.
+      - Once the carrier is lost, whoever waits for a reply has its `TacitError` raised.
     """
 
     carrier: Carrier
     _run: Run
-    _replies: dict[str, Message | None] = field(default_factory=dict, repr=False)
+    watch: Watch = field(default=lambda batch: None, repr=False)
+    _pushed: dict[str, _Pushed] = field(default_factory=dict, repr=False)
+    _lost: TacitError | None = field(default=None, repr=False)
     _changed: Condition = field(default_factory=Condition, repr=False)
 
     def __post_init__(self) -> None:
@@ -79,19 +100,21 @@ class TacitGrid(Grid):
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """See Flower's Grid."""
-        pushed = []
+        names = []
+        batch: Batch | None = None
         for message in messages:
             if message.metadata.reply_to_message_id or not message.metadata.ttl > 0:
                 raise ValueError(f"Invalid message: {message.metadata}.")
-            name = message.metadata.__dict__["_message_id"] = str(uuid4())
+            batch = batch or batch_of(message)
+            names.append(self._push(message, batch))
+        if batch:
             with self._changed:
-                self._replies[name] = None
-            self.carrier.send(message, self._arrived)
-            pushed.append(name)
-        return pushed
+                batch.whole = True
+                self.watch(batch)
+        return names
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """See Flower's Grid."""
+        """See Flower's Grid. The reply to a message that is not there is an `Error`, as on Flower."""
         with self._changed:
             return self._pulled(list(message_ids))
 
@@ -99,21 +122,68 @@ class TacitGrid(Grid):
         self, messages: Iterable[Message], *, timeout: float | None = None
     ) -> Iterable[Message]:
         """See Flower's Grid; what has not come after `timeout` seconds is left out, and may be pulled."""
-        until = None if timeout is None else time.monotonic() + timeout
-        pushed = list(self.push_messages(messages))
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        names = list(self.push_messages(messages))
         with self._changed:
-            while any(self._replies[name] is None for name in pushed):
-                left = None if until is None else until - time.monotonic()
-                if not self._changed.wait(left) and left is not None:
-                    break
-            return self._pulled(pushed)
+            for name in names:
+                self._await(self._pushed[name], until)
+            return self._pulled(names)
+
+    def _push(self, message: Message, batch: Batch) -> str:
+        name = message.metadata.__dict__["_message_id"] = str(uuid4())
+        sent = copy(message)  # the app may push its own once more, under another name
+        sent.__dict__["_metadata"] = copy(message.metadata)
+        left = message.metadata.created_at + message.metadata.ttl - time.time()
+        with self._changed:
+            expires = time.monotonic() + left
+            self._pushed[name] = _Pushed(message=sent, batch=batch, expires=expires)
+            batch.pushed(sent)
+        self.carrier.send(sent, self._arrived)
+        return name
+
+    def _await(self, pushed: _Pushed, until: float) -> None:
+        """Until `pushed` has its reply, or there will be none in time."""
+        until = min(until, pushed.expires)
+        while not pushed.reply and not self._lost and (left := until - time.monotonic()) > 0:
+            self._changed.wait(min(left, threading.TIMEOUT_MAX))
 
     def _pulled(self, names: Sequence[str]) -> list[Message]:
-        ready = [name for name in names if self._replies.get(name) is not None]
-        return [reply for name in ready if (reply := self._replies.pop(name)) is not None]
+        if self._lost:
+            raise self._lost
+        return [reply for name in names if (reply := self._pull(name))]
 
-    def _arrived(self, reply: Message) -> None:
-        reply.metadata.__dict__["_message_id"] = str(uuid4())
+    def _pull(self, name: str) -> Message | None:
+        pushed = self._pushed.get(name)
+        if pushed is None:
+            return _unavailable(_unknown(name))
+        if pushed.expires <= time.monotonic():
+            del self._pushed[name]
+            return _unavailable(pushed.message)
+        if pushed.reply:
+            del self._pushed[name]
+        return pushed.reply
+
+    def _arrived(self, reply: Message | TacitError) -> None:
         with self._changed:
-            self._replies[reply.metadata.reply_to_message_id] = reply
+            if isinstance(reply, TacitError):
+                self._lost = reply
+            elif pushed := self._pushed.get(reply.metadata.reply_to_message_id):
+                reply.metadata.__dict__["_message_id"] = str(uuid4())
+                pushed.reply = reply
+                pushed.batch.answered(reply)
+                self.watch(pushed.batch)
             self._changed.notify_all()
+
+
+def _unknown(name: str) -> Message:
+    message = Message(RecordDict(), SUPERLINK_NODE_ID, SYSTEM_MESSAGE_TYPE)
+    message.metadata.__dict__["_message_id"] = name
+    return message
+
+
+def _unavailable(message: Message) -> Message:
+    """What Flower says in place of a reply that came too late, or was pulled before."""
+    reason = "The message is not there, or its time to live is over."
+    reply = Message(Error(ErrorCode.MESSAGE_UNAVAILABLE, reason), reply_to=message)
+    reply.metadata.__dict__["_message_id"] = str(uuid4())
+    return reply

@@ -12,6 +12,7 @@ TacitError
 ├── Unreachable       a coordinator that does not answer, or breaks off; it may tomorrow
 ├── Refused           a coordinator will not have this peer, now or later
 ├── Disagreement      a coordinator runs another study than the client agreed to
+├── AppError          a Flower app that cannot run, or whose ServerApp raised
 ├── Stopped           someone asked the run to stop; it can be resumed
 ├── Unaccountable     no accountant can say what this would reveal (privacy/)
 ├── AccountantsDisagree  two accountants contradict each other (privacy/)
@@ -48,6 +49,18 @@ class Refused(TacitError):
 
 class Disagreement(TacitError):
     """Coordinator and client do not mean the same study: one line for each difference."""
+
+
+class AppError(TacitError):
+    """A Flower app cannot run, or its ServerApp raised: `traceback` is what its own code raised."""
+
+    def __init__(self, line: str, traceback: str = "") -> None:
+        super().__init__(line, traceback)
+        self.line = line
+        self.traceback = traceback
+
+    def __str__(self) -> str:
+        return self.line
 
 
 class Stopped(TacitError):

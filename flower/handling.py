@@ -1,0 +1,35 @@
+"""One message at one node: the ClientApp is called, and what it raises becomes a reply, as on Flower."""
+
+from __future__ import annotations
+
+import traceback
+
+from flwr.app import Context, Error, Message
+from flwr.clientapp import ClientApp
+from flwr.clientapp.client_app import LoadClientAppError
+from flwr.common.constant import ErrorCode
+
+
+def handle(app: ClientApp, message: Message, context: Context) -> tuple[Message, str]:
+    """The reply of `app`, which may change `context`; if it raised, an `Error` and its traceback.
+
+    If there is a traceback, `context` is not to be kept.
+    """
+    config = dict(context.run_config)
+    try:
+        reply = app(message, context)
+        if not isinstance(reply, Message):
+            raise TypeError(f"the ClientApp returned {reply!r} in place of a Message")
+        if context.run_config != config:
+            raise ValueError("the ClientApp changed its run_config, which is the same for all")
+    except Exception as error:  # noqa: BLE001 - the app is the user's code
+        return refusal(error, message), traceback.format_exc()
+    return reply, ""
+
+
+def refusal(error: Exception, message: Message) -> Message:
+    """The reply that says that the ClientApp raised `error`."""
+    code = ErrorCode.CLIENT_APP_RAISED_EXCEPTION
+    if isinstance(error, LoadClientAppError):
+        code = ErrorCode.LOAD_CLIENT_APP_EXCEPTION
+    return Message(Error(code, f"{type(error).__name__}: {error}"), reply_to=message)

@@ -1,0 +1,200 @@
+"""The simulated nodes of a Flower app: their contexts, and whose message is next."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+
+from flwr.app import Context, Error, Message, RecordDict, UserConfig
+from flwr.clientapp import ClientApp
+from flwr.common.constant import ErrorCode
+
+from ..wire.errors import TacitError
+from .grid import Reply
+from .handling import handle
+from .packing import Packed, pack, unpack
+from .progress import round_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Raised:
+    """A ClientApp raised, which its node answers with an `Error`: who, when and why."""
+
+    client: int
+    """Its partition."""
+    node: int
+    kind: str
+    round: str
+    error: str
+    traceback: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errand:
+    """A message on its way, and whom to tell the reply."""
+
+    message: Message
+    packed: Packed
+    reply: Reply
+
+    @property
+    def node(self) -> int:
+        """Where it goes."""
+        return self.message.metadata.dst_node_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A reply and a context as bytes; and, if the app raised, its traceback."""
+
+    reply: bytes
+    context: bytes
+    traceback: str = field(default="", repr=False)
+
+
+Ask = Callable[[Errand, bytes], Answer]
+"""Calls the ClientApp with the message of an errand and a node's context."""
+
+
+def node_id(partition: int) -> int:
+    """The node of `partition`: 64 bits, as on Flower, but the same in each run.
+
+    An app that seeds what it draws of nodes then draws the same clients again.
+
+    >>> node_id(0) != node_id(1) and 1 < node_id(0) < 2**64
+    True
+    """
+    digest = hashlib.sha256(f"tacit node {partition}".encode()).digest()
+    return int.from_bytes(digest[:8], "big")
+
+
+def contexts(run_id: int, nodes: int, run_config: UserConfig) -> dict[int, Context]:
+    """The context of each node before the first message, by the node's id."""
+    return {
+        node_id(partition): Context(
+            run_id=run_id,
+            node_id=node_id(partition),
+            node_config={"partition-id": partition, "num-partitions": nodes},
+            state=RecordDict(),
+            run_config=dict(run_config),
+        )
+        for partition in range(nodes)
+    }
+
+
+def answer(app: ClientApp, frame: bytes, parts: Mapping[int, bytes], context: bytes) -> Answer:
+    """Calls `app` with copies of its own of a packed message and of a context."""
+    message, own = unpack(frame, parts), pickle.loads(context)  # noqa: S301 - we wrote it
+    reply, traceback = handle(app, message, own)
+    kept = context if traceback else pickle.dumps(own)
+    return Answer(reply=pickle.dumps(reply), context=kept, traceback=traceback)
+
+
+class Nodes:
+    """A `Carrier` over simulated nodes; whoever runs `work` calls the ClientApp for them.
+
+    Guarantees:
+      - A node handles one message after the other, in the order in which they were sent, each with
+        the context that the one before left. If the app raised, the context is as it was before.
+      - What a client does to its message and context reaches no other client.
+    """
+
+    def __init__(self, contexts: Mapping[int, Context], raised: Callable[[Raised], None]) -> None:
+        self._partitions = {node: i for i, node in enumerate(contexts)}
+        self._contexts = {node: pickle.dumps(context) for node, context in contexts.items()}
+        self._raised = raised
+        self._ready: SimpleQueue[Errand | None] = SimpleQueue()
+        self._later: dict[int, deque[Errand]] = {}
+        """For each node that has something to do: what it has to do after that."""
+        self._wanted: Counter[int] = Counter()
+        self._lock = threading.Lock()
+        self.lost: TacitError | None = None
+
+    def nodes(self) -> Sequence[int]:
+        """All of them, in the order of their partitions."""
+        return list(self._contexts)
+
+    def send(self, message: Message, reply: Reply) -> None:
+        """See `Carrier`."""
+        if self.lost:
+            raise self.lost
+        if message.metadata.dst_node_id not in self._contexts:
+            reply(_failure(message, ErrorCode.NODE_UNAVAILABLE, "There is no such node."))
+            return
+        errand = Errand(message=message, packed=pack(message), reply=reply)
+        with self._lock:
+            self._wanted.update(errand.packed.parts.keys())
+            if errand.node in self._later:
+                self._later[errand.node].append(errand)
+                return
+            self._later[errand.node] = deque()
+        self._ready.put(errand)
+
+    def work(self, ask: Ask) -> None:
+        """Takes what is to do next, until `stop`. May run in several threads.
+
+        If `ask` raises a `TacitError`, whoever did the work is gone, and the run ends.
+        """
+        for errand in iter(self._ready.get, None):
+            if _is_over(errand.message):
+                self._next(errand)
+                reason = "Its time to live was over before a worker was free."
+                errand.reply(_failure(errand.message, ErrorCode.MESSAGE_UNAVAILABLE, reason))
+                continue
+            try:
+                answer = ask(errand, self._contexts[errand.node])
+            except TacitError as lost:
+                self.lost = lost
+                errand.reply(lost)
+                return
+            self._settle(errand, answer)
+
+    def wants(self, part: int) -> bool:
+        """Whether a message under way holds the part of that name."""
+        return self._wanted[part] > 0
+
+    def stop(self, workers: int) -> None:
+        """Lets `work` end in so many threads."""
+        for _ in range(workers):
+            self._ready.put(None)
+
+    def _settle(self, errand: Errand, answer: Answer) -> None:
+        self._contexts[errand.node] = answer.context
+        self._next(errand)
+        reply: Message = pickle.loads(answer.reply)  # noqa: S301 - from our own process
+        if answer.traceback:
+            self._raised(self._who(errand, reply, answer.traceback))
+        errand.reply(reply)
+
+    def _next(self, done: Errand) -> None:
+        """The node of `done` is free for what it has to do later."""
+        with self._lock:
+            self._wanted -= Counter(done.packed.parts.keys())
+            if later := self._later[done.node]:
+                self._ready.put(later.popleft())
+            else:
+                del self._later[done.node]
+
+    def _who(self, errand: Errand, reply: Message, traceback: str) -> Raised:
+        return Raised(
+            client=self._partitions[errand.node],
+            node=errand.node,
+            kind=errand.message.metadata.message_type,
+            round=round_of(errand.message),
+            error=reply.error.reason or "",
+            traceback=traceback,
+        )
+
+
+def _is_over(message: Message) -> bool:
+    return message.metadata.created_at + message.metadata.ttl <= time.time()
+
+
+def _failure(message: Message, code: int, reason: str) -> Message:
+    return Message(Error(code, reason), reply_to=message)
