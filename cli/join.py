@@ -88,7 +88,7 @@ def _join(
     form: Format,
 ) -> None:
     console.hush_grpc()
-    from ..client.agent import News
+    from ..client.dialler import News
     from ..deployment.site import Site
     from ..simulations.config import read_config
     from ..wire.dial import dial, dial_insecurely

@@ -6,26 +6,18 @@ connection; the next one begins with the same order, whose answer may be finishe
 
 from __future__ import annotations
 
-import errno
 import logging
 import queue
-import random
-import secrets
 import threading
 import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
 import grpc
-from sqlalchemy.exc import OperationalError
 
 from ..wire import federation_pb2 as pb
 from ..wire import federation_pb2_grpc as rpc
-from ..wire.dial import is_mistake, reason_of
-from ..wire.errors import CertificateError, CodecError, Declined, Refused, StoreError
+from ..wire.errors import Declined
 from ..wire.foreign import shown
 from ..wire.messages import Arrays, Instruction
 from ..wire.protocol import (
@@ -39,42 +31,16 @@ from ..wire.protocol import (
 )
 from ..wire.transport import Answers
 from .agreement import Agreement
+from .dialler import Dialler, Lost
+from .failure import kind_of, may_pass, places_of
 from .outbox import Cache, Outbox, blob_of
 
 log = logging.getLogger("tacit.client")
 
-FOR_GOOD = {
-    grpc.StatusCode.PERMISSION_DENIED,
-    grpc.StatusCode.UNAUTHENTICATED,
-    grpc.StatusCode.FAILED_PRECONDITION,
-}
-"""With these a coordinator refuses a client, and will tomorrow."""
-
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-@dataclass(frozen=True, kw_only=True)
-class News:
-    """What whoever looks after a site may want to know: an `event`, the same in words, its facts."""
-
-    event: str
-    text: str
-    facts: Mapping[str, object] = field(default_factory=dict)
-
-
-Observe = Callable[[News], None]
-Connect = Callable[[], grpc.Channel]
-
-
-class Lost(Exception):
-    """The connection is of no more use; the message says why."""
-
 
 @dataclass(kw_only=True)
-class Agent:
+class Agent(Dialler):
     """One client's end of the wire. `answers` does what is asked, once `agreement` allows it.
-
-    Between two attempts to connect it waits `shortest` seconds at first, and `longest` at most.
 
     Guarantees:
       - An update that was finished is handed in after any loss of connection and any restart; it is
@@ -83,40 +49,20 @@ class Agent:
         and not the message, which may quote rows.
       - It returns only when the run is complete.
 
-    Raises `Refused` when the coordinator refuses it for good, `Disagreement` when the study there is
-    another than here, and `CertificateError` when the keys here were never good for that coordinator.
+    Raises what a `Dialler` does, and `Disagreement` when the study there is another than here.
     """
 
-    connect: Connect
     answers: Answers
     agreement: Agreement
     fingerprint: str
     version: str
     outbox: Outbox
     cache: Cache
-    observe: Observe = field(default=lambda news: None, repr=False)
-    coins: random.Random = field(default_factory=random.SystemRandom, repr=False)
-    shortest: float = 0.5
-    longest: float = 60.0
-    _patience: float = field(default=0.0, init=False)
-    _run: str = field(default="", init=False)
-    _process: bytes = field(
-        default_factory=partial(secrets.token_bytes, 16), init=False, repr=False
-    )
     _finished: tuple[pb.Answer, bytes] | None = field(default=None, init=False, repr=False)
 
-    def run(self) -> str:
-        """Attends until the run is complete; what the coordinator says of its end."""
-        self._patience = self.shortest
-        while True:
-            try:
-                with self.connect() as channel:
-                    return self._attend(rpc.FederationStub(channel))
-            except (grpc.RpcError, Lost, OSError, CodecError) as error:
-                self._be_patient(error)
-
-    def _attend(self, stub: rpc.FederationStub) -> str:
-        """Carries out orders until the run is complete."""
+    def attend(self, channel: grpc.Channel) -> str:
+        """See `Dialler`."""
+        stub = rpc.FederationStub(channel)
         request = pb.Attendance(
             protocol=PROTOCOL, study=self.fingerprint, version=self.version, process=self._process
         )
@@ -213,15 +159,12 @@ class Agent:
             self._tell("declined", f"declined: {declined}", reason=str(declined))
             return pb.Answer(declined=str(declined)), b""
         except Exception as error:
-            if _may_pass(error):
+            if may_pass(error):
                 raise Lost(f"this site cannot write: {error}") from error
             log.exception("the client's own code failed")
             kind = type(error).__name__
             self._tell("failed", f"this site's own code failed: {kind}", error=kind)
-            where = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
-            failed = pb.Failed(
-                error=f"{type(error).__name__} (see the client's log)", traceback=where
-            )
+            failed = pb.Failed(error=kind_of(error), traceback=places_of(error))
             return pb.Answer(failed=failed), b""
         blob, contribution = blob_of(update.contribution)
         return pb.Answer(update=write_update(update, blob)), contribution
@@ -231,32 +174,6 @@ class Agent:
             chunks = stub.Fetch(pb.Wanted(sha256=blob.sha256, offset=held))
             self.cache.add(blob, (chunk.data for chunk in chunks))
         return self.cache.read(blob)
-
-    def _be_patient(self, error: Exception) -> None:
-        """Waits a random while, the longer the more often in a row; or raises what is for good."""
-        reason = shown(str(error))
-        if isinstance(error, grpc.RpcError):
-            reason = shown(reason_of(error))
-            if error.code() in FOR_GOOD:
-                raise Refused(f"The coordinator refuses this client: {reason}.") from None
-            if not self._run and is_mistake(error):  # later it is the coordinator's, and may pass
-                raise CertificateError(f"The coordinator was not believed: {reason}.") from None
-        wait = self.coins.uniform(self._patience / 2, self._patience)
-        self._patience = min(2 * self._patience, self.longest)
-        text = f"not connected: {reason}; the next attempt is in {wait:.1f} s"
-        with suppress(OSError):  # its log is on a disk that is full
-            self._tell("lost", text, reason=reason, seconds=float(f"{wait:.1f}"))
-        time.sleep(wait)
-
-    def _tell(self, event: str, text: str, **facts: object) -> None:
-        self.observe(News(event=event, text=text, facts=facts))
-
-
-def _may_pass(error: BaseException | None) -> bool:
-    """Whether the disk was full: that is no failure of the client's code, and may be over soon."""
-    if isinstance(error, StoreError):
-        return isinstance(error.__cause__, OperationalError) or _may_pass(error.__cause__)
-    return isinstance(error, OSError) and error.errno in NO_ROOM
 
 
 def _newest(orders: Iterator[pb.Order]) -> Iterator[pb.Order]:

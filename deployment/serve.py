@@ -160,7 +160,7 @@ def _port(
     return Port(
         address=listening.address,
         credentials=listening.credentials(),
-        federation=Federation(
+        service=Federation(
             remote=remote,
             door=door,
             journal=remote.journal,

@@ -10,11 +10,11 @@ from typing import Final
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 
 from .. import __version__
-from ..client.agent import Agent, Connect, Observe
+from ..client.agent import Agent
 from ..client.agreement import Agreement
+from ..client.dialler import Connect, Observe
 from ..client.memory import Memory
 from ..client.outbox import Cache, Outbox
 from ..client.task import Task
@@ -27,7 +27,7 @@ from ..simulations.measuring import measuring_of
 from ..simulations.setup import Setup, prepare
 from ..simulations.worker import Job
 from ..wire.arrays import layout
-from ..wire.durable import sweep, write_durably
+from ..wire.durable import own_folder, write_durably
 from ..wire.errors import StoreError
 from .study import agreed, check, fingerprint
 
@@ -94,19 +94,8 @@ class Site:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Within it no other process answers from this folder. Raises `StoreError` if one does."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise StoreError(
-                f"{self.folder} is in use by another process; stop it first."
-            ) from None
-        try:
-            sweep(self.folder)
+        with own_folder(self.folder):
             yield
-        finally:
-            lock.release()
 
     def _expect_same_rows(self, digest: str) -> None:
         """Raises `StoreError` if this folder's answers so far were about other rows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +17,9 @@ from ..wire.messages import Instruction, Purpose
 from ..wire.protocol import write_instruction
 from .admission import Admission
 from .blobs import Blobs
+from .ending import Ending
 from .exchange import Exchange
 from .journal import Journal
-from .seats import Seats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,26 +44,20 @@ class Patience:
             raise ValueError(f"Expected may_miss >= 0, got {self.may_miss}.")
 
 
-@dataclass(eq=False)
-class Remote:
+@dataclass(eq=False, kw_only=True)
+class Remote(Ending[pb.Order]):
     """`gather` is called by the coordinator's thread; everything else happens on the event loop.
 
     Raises `Stopped` when `stop` was called: after the round that was open, or at once.
     """
 
-    loop: asyncio.AbstractEventLoop
     admission: Admission
     patience: Patience
     folder: Path
     journal: Journal
-    seats: Seats = field(default_factory=Seats)
     blobs: Blobs = field(init=False)
     exchange: Exchange | None = None
-    complete: bool = False
-    told: set[str] = field(default_factory=set)
     stopping: bool = False
-    over: bool = False
-    reason: str = "the run is complete"
     _now: bool = False
     _gathering: asyncio.Task[Fold] | None = None
 
@@ -109,34 +103,18 @@ class Remote:
             return "answered"
         return "sending" if client in exchange.uploads else "asked"
 
-    def tell_over(self) -> None:
-        """Tells every client that is here that there is nothing more to do."""
-        self.over = True
-        self.seats.send(list(self.seats.taken), self._over())
-
-    def finish(self, clients: Collection[str], linger: float, reason: str = "") -> None:
-        """Tells `clients` that the run is at its end; those who are away may come for `linger` seconds.
-
-        `reason` is why, if it did not reach its last round.
-        """
-        self.complete, self.reason = True, reason or self.reason
-        self.loop.call_soon_threadsafe(self.tell_over)
-        until = time.monotonic() + linger
-        while time.monotonic() < until and not self.told >= set(clients):
-            time.sleep(0.02)
+    def last_order(self) -> pb.Order:
+        """See `Ending`."""
+        return pb.Order(over=self.said())
 
     def order_for(self, client: str) -> pb.Order | None:
         """What `client` has to do now, if anything."""
         if self.complete:
-            return self._over()
+            return self.last_order()
         exchange = self.exchange
         if exchange is None or not exchange.waits_for(client):
             return None
         return pb.Order(instruction=exchange.order)
-
-    def _over(self) -> pb.Order:
-        reason = self.reason if self.complete else "the coordinator stops for now"
-        return pb.Order(over=pb.Over(reason=reason, complete=self.complete))
 
     async def _gather(self, instruction: Instruction, members: Sequence[str]) -> Fold:
         self._gathering = asyncio.current_task()

@@ -6,14 +6,14 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import grpc
 
-from ..wire import federation_pb2 as pb
 from ..wire.identity import Identity
 
 BUSY: Final = grpc.StatusCode.ALREADY_EXISTS
+Order = TypeVar("Order")
 
 
 class Unseated(Exception):
@@ -25,17 +25,17 @@ class Unseated(Exception):
 
 
 @dataclass(eq=False, slots=True)
-class Seat:
+class Seat(Generic[Order]):
     """One connection of a client. It holds the newest order only: what was overtaken is not sent."""
 
     identity: Identity
     process: bytes = b""
     since: float = field(default_factory=time.monotonic)
-    _order: pb.Order | None = None
+    _order: Order | None = None
     _end: Unseated | None = None
     _waiter: asyncio.Future[None] | None = None
 
-    async def order(self) -> pb.Order:
+    async def order(self) -> Order:
         """The next order. Raises `Unseated` once the seat is taken away."""
         while self._order is None:
             if self._end is not None:
@@ -45,7 +45,7 @@ class Seat:
         order, self._order = self._order, None
         return order
 
-    def put(self, order: pb.Order) -> None:
+    def put(self, order: Order) -> None:
         """Makes `order` the next, unless the seat was taken away."""
         if self._end is None:
             self._order = order
@@ -61,7 +61,7 @@ class Seat:
             self._waiter.set_result(None)
 
 
-class Seats:
+class Seats(Generic[Order]):
     """One seat for each connected client; to be used on the event loop alone.
 
     Guarantees:
@@ -71,12 +71,12 @@ class Seats:
     """
 
     def __init__(self) -> None:
-        self.taken: dict[str, Seat] = {}
+        self.taken: dict[str, Seat[Order]] = {}
         self._arrivals = asyncio.Condition()
 
     async def take(
-        self, identity: Identity, process: bytes, order_for: Callable[[str], pb.Order | None]
-    ) -> Seat:
+        self, identity: Identity, process: bytes, order_for: Callable[[str], Order | None]
+    ) -> Seat[Order]:
         """A seat for a `process` of `identity`, with what `order_for` says waiting on it.
 
         Raises `Unseated` if another process has it.
@@ -92,12 +92,12 @@ class Seats:
             self._arrivals.notify_all()
         return seat
 
-    def leave(self, seat: Seat) -> None:
+    def leave(self, seat: Seat[Order]) -> None:
         """Gives `seat` up, unless another connection of its client has taken over."""
         if self.taken.get(seat.identity.name) is seat:
             del self.taken[seat.identity.name]
 
-    def send(self, clients: Iterable[str], order: pb.Order) -> None:
+    def send(self, clients: Iterable[str], order: Order) -> None:
         """Gives `order` to those of `clients` who are here."""
         for client in clients:
             if (seat := self.taken.get(client)) is not None:

@@ -6,11 +6,11 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import ClassVar, Final, NoReturn, Protocol
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -23,8 +23,6 @@ from ..wire.protocol import MESSAGE
 from .control import Control
 from .door import Door
 from .malformed import Forgiving
-from .remote import Remote
-from .service import Federation
 from .standard import Health, Reflection
 
 GRACE: Final = 5.0
@@ -51,12 +49,29 @@ OPTIONS: Final = [
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_ping_strikes", 0),
 ]
-SERVICES: Final = [
-    pb.DESCRIPTOR.services_by_name["Federation"].full_name,
-    pb.DESCRIPTOR.services_by_name["Control"].full_name,
+STANDARD: Final = [
     health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
     reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"].full_name,
 ]
+
+
+class Service(Protocol):
+    """What clients call: `name` says which service of the protocol it is."""
+
+    name: ClassVar[str]
+    door: Door
+
+    def join(self, server: grpc.aio.Server) -> None:
+        """Adds it to what `server` offers."""
+        ...
+
+    async def watch(self) -> NoReturn:
+        """Ends the calls of those who may not stay, for as long as it runs."""
+        ...
+
+    def tell_over(self) -> None:
+        """Tells every client that is here that there is nothing more to do."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +79,18 @@ class Port:
     """Where the server listens, HOST:PORT, and what it offers there.
 
     Without `credentials` nothing is encrypted and nobody is known: the host must then be loopback.
+    Without `control` no operator is listened to.
     """
 
     address: str
     credentials: grpc.ServerCredentials | None
-    federation: Federation
-    control: Control
+    service: Service
+    control: Control | None = None
+
+    def names(self) -> Sequence[str]:
+        """Of all services that are there."""
+        ours = [self.service.name] + ["Control"] * (self.control is not None)
+        return [*(pb.DESCRIPTOR.services_by_name[one].full_name for one in ours), *STANDARD]
 
 
 @cache
@@ -90,22 +111,23 @@ def serving(loop: asyncio.AbstractEventLoop, port: Port) -> Iterator[int]:
     Raises `Unreachable` if the address cannot be listened on.
     """
     server, number = asyncio.run_coroutine_threadsafe(_start(port), loop).result()
-    watch = asyncio.run_coroutine_threadsafe(port.federation.watch(), loop)
+    watch = asyncio.run_coroutine_threadsafe(port.service.watch(), loop)
     try:
         yield number
     finally:
         watch.cancel()
-        asyncio.run_coroutine_threadsafe(_stop(server, port.federation.remote), loop).result()
+        asyncio.run_coroutine_threadsafe(_stop(server, port.service), loop).result()
 
 
 async def _start(port: Port) -> tuple[grpc.aio.Server, int]:
     most = ("grpc.max_allowed_incoming_connections", _open_files() // 2)  # the run needs some too
     server = grpc.aio.server(interceptors=[Forgiving()], options=[*OPTIONS, most])
-    rpc.add_FederationServicer_to_server(port.federation, server)
-    rpc.add_ControlServicer_to_server(port.control, server)
-    door = port.federation.door
-    health_pb2_grpc.add_HealthServicer_to_server(await _health(door), server)
-    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(Reflection(door, SERVICES), server)
+    port.service.join(server)
+    if port.control is not None:
+        rpc.add_ControlServicer_to_server(port.control, server)
+    door, names = port.service.door, port.names()
+    health_pb2_grpc.add_HealthServicer_to_server(await _health(door, names), server)
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(Reflection(door, names), server)
     _expect_free(port.address)
     try:
         if port.credentials is None:
@@ -140,13 +162,13 @@ def _open_files() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-async def _health(door: Door) -> Health:
+async def _health(door: Door, names: Sequence[str]) -> Health:
     servicer = Health(door)
-    for name in SERVICES:
+    for name in names:
         await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
     return servicer
 
 
-async def _stop(server: grpc.aio.Server, remote: Remote) -> None:
-    remote.tell_over()
+async def _stop(server: grpc.aio.Server, service: Service) -> None:
+    service.tell_over()
     await server.stop(GRACE)

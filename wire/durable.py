@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from filelock import FileLock, Timeout
+
+from .errors import StoreError
 
 
 def write_durably(path: Path, data: bytes, *, mode: int = 0o666) -> None:
@@ -46,6 +51,22 @@ def sweep(folder: Path) -> None:
     """Removes what killed processes had begun to write in `folder` and below; none may be writing."""
     for path in folder.rglob(f".{'[0-9a-f]' * 16}.tmp"):
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def own_folder(folder: Path) -> Iterator[None]:
+    """Within it `folder`, made and swept, is this process's alone. Raises `StoreError` if it cannot be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StoreError(f"{folder} is in use by another process; stop it first.") from None
+    try:
+        sweep(folder)
+        yield
+    finally:
+        lock.release()
 
 
 def append_line(path: Path, line: str) -> None:

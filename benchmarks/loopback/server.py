@@ -61,9 +61,7 @@ def _port(plan: Plan, store: Store, remote: Remote, journal: Journal) -> Port:
         report=lambda json: b"",
     )
     credentials = Keys(plan.certs / "coordinator").server_credentials() if plan.certs else None
-    return Port(
-        address="127.0.0.1:0", credentials=credentials, federation=federation, control=control
-    )
+    return Port(address="127.0.0.1:0", credentials=credentials, service=federation, control=control)
 
 
 def _door(plan: Plan, journal: Journal) -> Door:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 from contracts import proxy
-from tacit.client.agent import Lost, _submit
+from tacit.client.agent import _submit
+from tacit.client.dialler import Lost
 from tacit.wire import federation_pb2 as pb
 from tacit.wire import federation_pb2_grpc as rpc
 from tacit.wire.dial import dial

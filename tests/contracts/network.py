@@ -89,7 +89,7 @@ def network(
     offered = Port(
         address=f"127.0.0.1:{port}",
         credentials=credentials,
-        federation=Federation(
+        service=Federation(
             remote=remote, door=door, journal=journal, run="r", study=STUDY, fingerprint="f"
         ),
         control=Control(

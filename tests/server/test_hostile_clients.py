@@ -24,7 +24,7 @@ from contracts.siege import (
     refusal,
     submit,
 )
-from tacit.server.service import MOST_CALLS
+from tacit.server.reception import MOST_CALLS
 from tacit.wire import encode
 from tacit.wire import federation_pb2 as pb
 from tacit.wire import federation_pb2_grpc as rpc
