@@ -6,10 +6,8 @@ connection; the next one begins with the same order, whose answer may be finishe
 
 from __future__ import annotations
 
-import logging
 import queue
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -17,25 +15,19 @@ import grpc
 
 from ..wire import federation_pb2 as pb
 from ..wire import federation_pb2_grpc as rpc
-from ..wire.errors import Declined
+from ..wire.errors import StoreError
 from ..wire.foreign import shown
-from ..wire.messages import Arrays, Instruction
+from ..wire.messages import Arrays
 from ..wire.protocol import (
     PROTOCOL,
     chunks,
-    digest,
-    instruction_of,
-    purpose_of,
-    read_instruction,
-    write_update,
 )
 from ..wire.transport import Answers
 from .agreement import Agreement
+from .answering import Answering
 from .dialler import Dialler, Lost
-from .failure import kind_of, may_pass, places_of
-from .outbox import Cache, Outbox, blob_of
-
-log = logging.getLogger("tacit.client")
+from .failure import may_pass
+from .outbox import Cache, Outbox
 
 
 @dataclass(kw_only=True)
@@ -58,7 +50,16 @@ class Agent(Dialler):
     version: str
     outbox: Outbox
     cache: Cache
-    _finished: tuple[pb.Answer, bytes] | None = field(default=None, init=False, repr=False)
+    _answering: Answering = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._answering = Answering(
+            answers=self.answers,
+            agreement=self.agreement,
+            outbox=self.outbox,
+            observe=self.observe,
+            may_pass=may_pass,
+        )
 
     def attend(self, channel: grpc.Channel) -> str:
         """See `Dialler`."""
@@ -71,8 +72,7 @@ class Agent(Dialler):
             for order in _newest(orders):  # it ends by an exception
                 match order.WhichOneof("order"):
                     case "welcome":
-                        self.agreement.meet(order.welcome)
-                        self.outbox.bind(order.welcome.run)
+                        self._answering.join(order.welcome)
                         self._run = order.welcome.run
                         run, rounds = shown(order.welcome.run, 80), self.agreement.rounds
                         self._tell("joined", f"joined run {run[:8]} of {rounds} rounds", run=run)
@@ -87,13 +87,14 @@ class Agent(Dialler):
         raise Lost("the coordinator hung up")
 
     def _carry_out(self, stub: rpc.FederationStub, order: bytes) -> None:
-        if (kept := self._finished_before(digest(order))) is not None:
+        if (kept := self._answering.finished(order)) is not None:
             self._tell("kept", "this was finished before the connection was lost; handing it in")
         answer, contribution = kept or self._answer(stub, order)
         verdict = _submit(stub, answer, contribution)
         if verdict.status == pb.STATUS_RETRY:
             raise Lost(f"the coordinator could not keep the answer ({verdict.reason})")
-        self._patience, self._finished = self.shortest, None
+        self._patience = self.shortest
+        self._answering.settled()
         if answer.WhichOneof("answer") != "update":
             return  # why not has been said
         if verdict.status == pb.STATUS_ACCEPTED:
@@ -106,68 +107,17 @@ class Agent(Dialler):
 
     def _answer(self, stub: rpc.FederationStub, order: bytes) -> tuple[pb.Answer, bytes]:
         """The answer to `order` and its contribution, which are kept."""
-        message = read_instruction(order)
+
+        def fetch(message: pb.Instruction) -> tuple[Arrays, Arrays]:
+            self.cache.keep_only(message.parameters, message.extras)
+            return self._fetch(stub, message.parameters), self._fetch(stub, message.extras)
+
         try:
-            self.agreement.consider(message, self._run, self._last(message))
-        except Declined as declined:
-            return self._decline(declined, order), b""
-        self.cache.keep_only(message.parameters, message.extras)
-        instruction = instruction_of(
-            message, self._fetch(stub, message.parameters), self._fetch(stub, message.extras)
-        )
-        round, purpose = instruction.round, str(instruction.purpose)
-        doing = {"fit": "training", "evaluate": "measuring"}.get(purpose, purpose)
-        where = f"round {round}/{self.agreement.rounds}"
-        self._tell("asked", f"{where}: {doing}", round=round, purpose=purpose)
-        began = time.monotonic()
-        answer, contribution = self._attempt(instruction)
-        if answer.WhichOneof("answer") == "update":
-            spent = time.monotonic() - began
-            facts = {"round": round, "purpose": purpose, "seconds": float(f"{spent:.3f}")}
-            self._tell("done", f"{where}: {doing} took {spent:.1f} s", **facts)
-        answer.instruction = digest(order)
-        if answer.WhichOneof("answer") == "update":  # what failed may succeed when asked again
-            self._keep(purpose, answer, contribution)
-        return answer, contribution
-
-    def _keep(self, purpose: str, answer: pb.Answer, contribution: bytes) -> None:
-        """On the disk or, if that is full, in memory: it may have taken hours."""
-        try:
-            self.outbox.keep(purpose, answer, contribution)
-        except OSError as error:
-            self._finished = answer, contribution
-            self._tell("unkept", f"the finished update could not be kept: {error}")
-
-    def _finished_before(self, instruction: bytes) -> tuple[pb.Answer, bytes] | None:
-        if self._finished is not None and self._finished[0].instruction == instruction:
-            return self._finished
-        return self.outbox.find(instruction)
-
-    def _last(self, message: pb.Instruction) -> int:
-        """The newest round of the run that was answered for the same purpose."""
-        return self.outbox.last(str(purpose_of(message)))
-
-    def _decline(self, declined: Declined, order: bytes) -> pb.Answer:
-        self._tell("declined", f"declined: {declined}", reason=str(declined))
-        return pb.Answer(instruction=digest(order), declined=str(declined))
-
-    def _attempt(self, instruction: Instruction) -> tuple[pb.Answer, bytes]:
-        try:
-            self.agreement.check(instruction)
-            update = self.answers.answer(instruction)
-        except Declined as declined:
-            self._tell("declined", f"declined: {declined}", reason=str(declined))
-            return pb.Answer(declined=str(declined)), b""
-        except Exception as error:
+            return self._answering.answer(order, fetch)
+        except (OSError, StoreError) as error:
             if may_pass(error):
                 raise Lost(f"this site cannot write: {error}") from error
-            log.exception("the client's own code failed")
-            kind = type(error).__name__
-            self._tell("failed", f"this site's own code failed: {kind}", error=kind)
-            failed = pb.Failed(error=kind_of(error), traceback=places_of(error))
-            return pb.Answer(failed=failed), b""
-        blob, contribution = blob_of(update.contribution)
-        return pb.Answer(update=write_update(update, blob)), contribution
+            raise
 
     def _fetch(self, stub: rpc.FederationStub, blob: pb.Blob) -> Arrays:
         if (held := self.cache.held(blob)) < blob.size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ import torch
 from .. import __version__
 from ..client.agent import Agent
 from ..client.agreement import Agreement
+from ..client.answering import Answering
+from ..client.client import Client
 from ..client.dialler import Connect, Observe
 from ..client.memory import Memory
 from ..client.outbox import Cache, Outbox
@@ -46,7 +49,8 @@ class Site:
     the rows that the study's partition deals to it. `cap` is the most ε that training on its rows may
     cost, over all runs, at δ = 1e-5 or the study's δ if that is smaller. The study's budget is kept in
     any case. Both count all that this site was ever charged in `folder`, whatever a study calls the
-    population. Raises ValueError unless the cap is more than 0.
+    population. A site that takes part in one `run` after the other names it: then what it remembers and
+    has answered is kept for each. Raises ValueError unless the cap is more than 0.
     """
 
     config: Config
@@ -54,6 +58,7 @@ class Site:
     folder: Path
     data: Path | None = None
     cap: float | None = None
+    run: str = ""
     task: Task | None = None
     dataset: Dataset | None = None
 
@@ -66,6 +71,33 @@ class Site:
 
         Raises `ConfigError` or `DataError` if its rows and the study do not go together.
         """
+        answers, agreement = self._prepared()
+        return Agent(
+            connect=connect,
+            answers=answers,
+            agreement=agreement,
+            fingerprint=fingerprint(self.config),
+            version=__version__,
+            outbox=Outbox(self._own / "outbox"),
+            cache=Cache(self._own / "cache"),
+            observe=observe,
+        )
+
+    def answering(self, observe: Observe = lambda news: None) -> Answering:
+        """What answers for this site where others bring the orders. Raises like `agent`."""
+        answers, agreement = self._prepared()
+        outbox = Outbox(self._own / "outbox")
+        return Answering(answers=answers, agreement=agreement, outbox=outbox, observe=observe)
+
+    @property
+    def _own(self) -> Path:
+        """What one run has to do with."""
+        if not self.run:
+            return self.folder
+        return self.folder / "runs" / hashlib.sha256(self.run.encode()).hexdigest()[:32]
+
+    def _prepared(self) -> tuple[Client, Agreement]:
+        """The client, and what it agrees to."""
         check(self.config)
         self._expect_cap_to_count()
         self._expect_others()
@@ -80,16 +112,7 @@ class Site:
         self._expect_same_rows(setup.description.digest)
         torch.set_num_threads(1)  # the same bits as in a simulation
         trainer = Plain(setup.task, choose_device(self.config.run.device))
-        return Agent(
-            connect=connect,
-            answers=self._job(setup).client(self.name, trainer),
-            agreement=self._agreement(setup),
-            fingerprint=fingerprint(self.config),
-            version=__version__,
-            outbox=Outbox(self.folder / "outbox"),
-            cache=Cache(self.folder / "cache"),
-            observe=observe,
-        )
+        return self._job(setup).client(self.name, trainer), self._agreement(setup)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -99,8 +122,8 @@ class Site:
 
     def _expect_same_rows(self, digest: str) -> None:
         """Raises `StoreError` if this folder's answers so far were about other rows."""
-        path = self.folder / "rows.sha256"
-        if not path.exists() or not (self.folder / "outbox" / "run").exists():
+        path = self._own / "rows.sha256"
+        if not path.exists() or not (self._own / "outbox" / "run").exists():
             write_durably(path, digest.encode())
         elif path.read_text() != digest:
             raise StoreError(
@@ -159,7 +182,7 @@ class Site:
             rounds=config.rounds,
             measure=setup.measure,
             measuring=measuring_of(config, setup.measure.schema),
-            memory=Memory(self.folder / "memory"),
+            memory=Memory(self._own / "memory"),
             custody=self._custody(config),
             clients=setup.members,
         )

@@ -55,7 +55,7 @@ def sweep(folder: Path) -> None:
 
 @contextmanager
 def own_folder(folder: Path) -> Iterator[None]:
-    """Within it `folder`, made and swept, is this process's alone. Raises `StoreError` if it cannot be."""
+    """Within it `folder`, made and swept, is this process's alone. Raises `StoreError` if not."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:
