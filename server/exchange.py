@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from ..wire import federation_pb2 as pb
 from ..wire.errors import CodecError
 from ..wire.fold import Fold
 from ..wire.foreign import lines, shown
-from ..wire.messages import Failure, Instruction, Refusal
+from ..wire.messages import Arrays, Failure, Instruction, Refusal
 from ..wire.protocol import digest, update_of
 from ..wire.transport import Receive
 from .upload import Upload
@@ -140,13 +144,8 @@ class Exchange:
 
     def _close(self, seconds: float) -> None:
         self.closed = True
-        for client in sorted(self.members - self.verdicts.keys()):
-            if self._is_complete():
-                reason = f"late: the round closed with {self.accepted} answers"
-                self.fold.refusals.append(Refusal(client=client, reason=reason))
-            else:
-                error = f"Late: no answer within {seconds:.0f} s"
-                self.fold.failures.append(Failure(client=client, error=error, traceback=""))
+        missing = self.members - self.verdicts.keys()
+        note_missing(self.fold, missing, self.accepted, seconds, complete=self._is_complete())
 
     def _is_complete(self) -> bool:
         """Whether all have answered, or enough were let in."""
@@ -163,34 +162,50 @@ class Exchange:
 def folding_of(
     client: str, answer: pb.Answer, upload: Upload | None, exchange: Exchange
 ) -> Callable[[Fold], None]:
-    """How `answer` comes into a fold: received, refused or noted as a failure."""
+    """How `answer` comes into a fold; what it contributes was uploaded."""
+    arrays = upload.arrays if upload else dict[str, NDArray[Any]]
+    return partial(fold_in, client=client, answer=answer, arrays=arrays, receive=exchange.receive)
 
-    def fold(into: Fold) -> None:
-        match answer.WhichOneof("answer"):
-            case "update":
-                try:
-                    arrays = upload.arrays() if upload else {}
-                except CodecError as error:
-                    into.refusals.append(
-                        Refusal(client=client, reason=shown(f"malformed: {error}"))
-                    )
-                    return
-                exchange.receive(into, update_of(client, answer.update, arrays))
-            case "declined":
-                into.refusals.append(Refusal(client=client, reason=shown(answer.declined)))
-            case "failed":
-                failed = answer.failed
-                into.failures.append(
-                    Failure(
-                        client=client,
-                        error=shown(failed.error),
-                        traceback=lines(failed.traceback),
-                    )
-                )
-            case _:
-                into.refusals.append(Refusal(client=client, reason="malformed: an empty answer"))
 
-    return fold
+def fold_in(
+    fold: Fold, *, client: str, answer: pb.Answer, arrays: Callable[[], Arrays], receive: Receive
+) -> None:
+    """Adds `answer` to `fold`: received, refused or noted as a failure.
+
+    `arrays` are what it contributes; it raises `CodecError` if they are not what was announced.
+    """
+    match answer.WhichOneof("answer"):
+        case "update":
+            try:
+                contribution = arrays()
+            except CodecError as error:
+                reason = shown(f"malformed: {error}")
+                fold.refusals.append(Refusal(client=client, reason=reason))
+                return
+            receive(fold, update_of(client, answer.update, contribution))
+        case "declined":
+            fold.refusals.append(Refusal(client=client, reason=shown(answer.declined)))
+        case "failed":
+            kind, traceback = shown(answer.failed.error), lines(answer.failed.traceback)
+            fold.failures.append(Failure(client=client, error=kind, traceback=traceback))
+        case _:
+            fold.refusals.append(Refusal(client=client, reason="malformed: an empty answer"))
+
+
+def note_missing(
+    fold: Fold, missing: Iterable[str], accepted: int, seconds: float, *, complete: bool
+) -> None:
+    """Notes those who have not answered when a round closes with `accepted` answers.
+
+    They are refused if it is `complete` without them, and failed to answer if `seconds` went by.
+    """
+    for client in sorted(missing):
+        if complete:
+            reason = f"late: the round closed with {accepted} answers"
+            fold.refusals.append(Refusal(client=client, reason=reason))
+        else:
+            error = f"Late: no answer within {seconds:.0f} s"
+            fold.failures.append(Failure(client=client, error=error, traceback=""))
 
 
 def late(instruction: Instruction) -> pb.Verdict:
