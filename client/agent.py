@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import grpc
 
@@ -22,17 +22,15 @@ from ..wire.protocol import (
     PROTOCOL,
     chunks,
 )
-from ..wire.transport import Answers
-from .agreement import Agreement
 from .answering import Answering
 from .dialler import Dialler, Lost
 from .failure import may_pass
-from .outbox import Cache, Outbox
+from .outbox import Cache
 
 
 @dataclass(kw_only=True)
 class Agent(Dialler):
-    """One client's end of the wire. `answers` does what is asked, once `agreement` allows it.
+    """One client's end of the wire. `answering` does what is asked, if it was agreed.
 
     Guarantees:
       - An update that was finished is handed in after any loss of connection and any restart; it is
@@ -44,22 +42,10 @@ class Agent(Dialler):
     Raises what a `Dialler` does, and `Disagreement` when the study there is another than here.
     """
 
-    answers: Answers
-    agreement: Agreement
+    answering: Answering
     fingerprint: str
     version: str
-    outbox: Outbox
     cache: Cache
-    _answering: Answering = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self._answering = Answering(
-            answers=self.answers,
-            agreement=self.agreement,
-            outbox=self.outbox,
-            observe=self.observe,
-            may_pass=may_pass,
-        )
 
     def attend(self, channel: grpc.Channel) -> str:
         """See `Dialler`."""
@@ -72,9 +58,9 @@ class Agent(Dialler):
             for order in _newest(orders):  # it ends by an exception
                 match order.WhichOneof("order"):
                     case "welcome":
-                        self._answering.join(order.welcome)
+                        self.answering.join(order.welcome)
                         self._run = order.welcome.run
-                        run, rounds = shown(order.welcome.run, 80), self.agreement.rounds
+                        run, rounds = shown(order.welcome.run, 80), self.answering.agreement.rounds
                         self._tell("joined", f"joined run {run[:8]} of {rounds} rounds", run=run)
                     case "instruction":
                         self._carry_out(stub, order.instruction)
@@ -87,14 +73,14 @@ class Agent(Dialler):
         raise Lost("the coordinator hung up")
 
     def _carry_out(self, stub: rpc.FederationStub, order: bytes) -> None:
-        if (kept := self._answering.finished(order)) is not None:
+        if (kept := self.answering.finished(order)) is not None:
             self._tell("kept", "this was finished before the connection was lost; handing it in")
         answer, contribution = kept or self._answer(stub, order)
         verdict = _submit(stub, answer, contribution)
         if verdict.status == pb.STATUS_RETRY:
             raise Lost(f"the coordinator could not keep the answer ({verdict.reason})")
         self._patience = self.shortest
-        self._answering.settled()
+        self.answering.settled()
         if answer.WhichOneof("answer") != "update":
             return  # why not has been said
         if verdict.status == pb.STATUS_ACCEPTED:
@@ -113,7 +99,7 @@ class Agent(Dialler):
             return self._fetch(stub, message.parameters), self._fetch(stub, message.extras)
 
         try:
-            return self._answering.answer(order, fetch)
+            return self.answering.answer(order, fetch)
         except (OSError, StoreError) as error:
             if may_pass(error):
                 raise Lost(f"this site cannot write: {error}") from error

@@ -14,7 +14,7 @@ from ..wire.protocol import digest, instruction_of, purpose_of, read_instruction
 from ..wire.transport import Answers
 from .agreement import Agreement
 from .dialler import News, Observe
-from .failure import kind_of, places_of
+from .failure import kind_of, may_pass, places_of
 from .outbox import Outbox, blob_of
 
 log = logging.getLogger("tacit.client")
@@ -34,14 +34,13 @@ class Answering:
       - Of an error in the client's code the coordinator learns the kind and the places in the code,
         and not the message, which may quote rows.
 
-    An error for which `may_pass` is true is no failure of the client's code, and raised.
+    Raises OSError or `StoreError` where nothing can be written: that is no failure of the client's code.
     """
 
     answers: Answers
     agreement: Agreement
     outbox: Outbox
     observe: Observe = field(default=lambda news: None, repr=False)
-    may_pass: Callable[[Exception], bool] = field(default=lambda error: False, repr=False)
     _run: str = field(default="", init=False)
     _finished: tuple[pb.Answer, bytes] | None = field(default=None, init=False, repr=False)
 
@@ -89,7 +88,7 @@ class Answering:
         except Declined as declined:
             return self._decline(declined), b""
         except Exception as error:
-            if self.may_pass(error):
+            if may_pass(error):
                 raise
             return self._failed(error), b""
         spent = time.monotonic() - began

@@ -71,20 +71,17 @@ class Site:
 
         Raises `ConfigError` or `DataError` if its rows and the study do not go together.
         """
-        answers, agreement = self._prepared()
         return Agent(
             connect=connect,
-            answers=answers,
-            agreement=agreement,
+            answering=self.answering(observe),
             fingerprint=fingerprint(self.config),
             version=__version__,
-            outbox=Outbox(self._own / "outbox"),
             cache=Cache(self._own / "cache"),
             observe=observe,
         )
 
     def answering(self, observe: Observe = lambda news: None) -> Answering:
-        """What answers for this site where others bring the orders. Raises like `agent`."""
+        """What answers for this site, whoever brings the orders. Raises like `agent`."""
         answers, agreement = self._prepared()
         outbox = Outbox(self._own / "outbox")
         return Answering(answers=answers, agreement=agreement, outbox=outbox, observe=observe)

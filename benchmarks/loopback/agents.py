@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tacit.client.agent import Agent
 from tacit.client.agreement import Agreement
+from tacit.client.answering import Answering
 from tacit.client.outbox import Cache, Outbox
 from tacit.wire import Arrays, Instruction, Purpose, Update
 from tacit.wire.dial import dial
@@ -66,10 +67,10 @@ def _agent(name: str, keys: Path, folder: Path, port: int, own: Arrays) -> Agent
     )
     return Agent(
         connect=lambda: dial(f"localhost:{port}", Keys(keys), Role.CLIENT),
-        answers=Still(name, own),
-        agreement=agreement,
+        answering=Answering(
+            answers=Still(name, own), agreement=agreement, outbox=Outbox(folder / "outbox")
+        ),
         fingerprint=FINGERPRINT,
         version="benchmark",
-        outbox=Outbox(folder / "outbox"),
         cache=Cache(folder / "cache"),
     )

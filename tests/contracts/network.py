@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 from tacit.client.agent import Agent
 from tacit.client.agreement import Agreement
+from tacit.client.answering import Answering
 from tacit.client.outbox import Cache, Outbox
 from tacit.server.admission import Admission
 from tacit.server.control import Control
@@ -140,20 +141,22 @@ def agent(name: str, answers: Answers, network: Network, *, stubborn: bool = Fal
 
     return Agent(
         connect=connect,
-        answers=answers,
-        agreement=Anything(
-            study={"name": "a test"},
-            seed=0,
-            rounds=0,
-            every=1,
-            settings={},
-            terms=frozenset(),
-            model={},
-            extras={},
+        answering=Answering(
+            answers=answers,
+            agreement=Anything(
+                study={"name": "a test"},
+                seed=0,
+                rounds=0,
+                every=1,
+                settings={},
+                terms=frozenset(),
+                model={},
+                extras={},
+            ),
+            outbox=Outbox(folder / name / "outbox"),
         ),
         fingerprint="f",
         version="test",
-        outbox=Outbox(folder / name / "outbox"),
         cache=Cache(folder / name / "cache"),
     )
 

@@ -97,7 +97,7 @@ def deployed(config: Config, folder: Path) -> Result:
             agent = site.agent(
                 partial(dial, f"localhost:{port}", keys, Role.CLIENT), lambda line: None
             )
-            agent.answers = InTurn(agent.answers, lock)
+            agent.answering.answers = InTurn(agent.answering.answers, lock)
             threading.Thread(target=agent.run, name=name, daemon=True).start()
 
     listening = Listening(address="127.0.0.1:0", certs=authority.folder_of("coordinator"))

@@ -69,7 +69,7 @@ def test_a_task_and_rows_of_ones_own_take_part(tmp_path: Path) -> None:
         keys = Keys(authority.folder_of(name))
         with site.locked():
             agent = site.agent(partial(dial, f"localhost:{port}", keys, Role.CLIENT))
-            agent.answers = InTurn(agent.answers, lock)
+            agent.answering.answers = InTurn(agent.answering.answers, lock)
             ends.append(agent.run())
 
     def start(port: int) -> None:
@@ -125,7 +125,7 @@ def guard(folder: Path, cap: float | None, **budget: object) -> Guard:
     site = Site(
         config=make_config(table), name="oslo", folder=folder, task=TASK, dataset=rows(1), cap=cap
     )
-    answers = site.agent(nowhere).answers
+    answers = site.agent(nowhere).answering.answers
     assert isinstance(answers, Client)
     assert answers.guard is not None
     return answers.guard
