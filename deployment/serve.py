@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -60,12 +60,12 @@ class Listening:
         """What to serve with. Raises `CertificateError`."""
         return Keys(self.certs).server_credentials() if self.certs else None
 
-    def door(self, study: Study, journal: Journal) -> Door:
-        """Who may come in."""
-        clients = frozenset(study.clients)
+    def door(self, clients: Iterable[str], journal: Journal) -> Door:
+        """Lets `clients` in, and operators."""
+        known = frozenset(clients)
         if self.certs is None:
-            return Claimed(clients=clients, journal=journal)
-        return Certified(clients=clients, revocations=Revocations(self.certs), journal=journal)
+            return Claimed(clients=known, journal=journal)
+        return Certified(clients=known, revocations=Revocations(self.certs), journal=journal)
 
 
 def serve(
@@ -125,7 +125,7 @@ def _reach(
             journal=journal,
         )
         port = _port(study, folder, listening, remote, store, report)
-        with _exposed(listening.metrics, metrics), serving(remote.loop, port) as number:
+        with exposed(listening.metrics, metrics), serving(remote.loop, port) as number:
             listens(number)
             try:
                 yield remote
@@ -156,7 +156,7 @@ def _port(
     store: Store,
     report: Report,
 ) -> Port:
-    door = listening.door(study, remote.journal)
+    door = listening.door(study.clients, remote.journal)
     return Port(
         address=listening.address,
         credentials=listening.credentials(),
@@ -187,7 +187,7 @@ def _patience(study: Study) -> Patience:
 
 
 @contextmanager
-def _exposed(address: str | None, metrics: Metrics) -> Iterator[None]:
+def exposed(address: str | None, metrics: Metrics) -> Iterator[None]:
     """Within it Prometheus may scrape `metrics` at `address`, if there is one."""
     if address is None:
         yield

@@ -172,6 +172,28 @@ class Verdict(_message.Message):
     held: int
     def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., held: _Optional[int] = ...) -> None: ...
 
+class Parcel(_message.Message):
+    __slots__ = ("attendance", "welcome", "envelope", "data", "over")
+    ATTENDANCE_FIELD_NUMBER: _ClassVar[int]
+    WELCOME_FIELD_NUMBER: _ClassVar[int]
+    ENVELOPE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    OVER_FIELD_NUMBER: _ClassVar[int]
+    attendance: Attendance
+    welcome: Welcome
+    envelope: Envelope
+    data: bytes
+    over: Over
+    def __init__(self, attendance: _Optional[_Union[Attendance, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., envelope: _Optional[_Union[Envelope, _Mapping]] = ..., data: _Optional[bytes] = ..., over: _Optional[_Union[Over, _Mapping]] = ...) -> None: ...
+
+class Envelope(_message.Message):
+    __slots__ = ("name", "size")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    size: int
+    def __init__(self, name: _Optional[str] = ..., size: _Optional[int] = ...) -> None: ...
+
 class StatusRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -193,6 +193,85 @@ class Federation:
             _registered_method=True)
 
 
+class PostStub:
+    """What clients call of an app whose messages the coordinator carries without a look into them.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Carry = channel.stream_stream(
+                '/tacit.wire.v1.Post/Carry',
+                request_serializer=tacit_dot_wire_dot_federation__pb2.Parcel.SerializeToString,
+                response_deserializer=tacit_dot_wire_dot_federation__pb2.Parcel.FromString,
+                _registered_method=True)
+
+
+class PostServicer:
+    """What clients call of an app whose messages the coordinator carries without a look into them.
+    """
+
+    def Carry(self, request_iterator, context):
+        """Takes a seat, as Attend does. The client's Attendance comes first and is answered by a Welcome; then
+        come letters, as soon as they are there, each cut into an Envelope and its bytes, until an Over. The
+        client answers each with a letter of the same name. One that was not answered when the connection
+        was lost comes again on the next; whoever has the answer to it already hands that in.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_PostServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Carry': grpc.stream_stream_rpc_method_handler(
+                    servicer.Carry,
+                    request_deserializer=tacit_dot_wire_dot_federation__pb2.Parcel.FromString,
+                    response_serializer=tacit_dot_wire_dot_federation__pb2.Parcel.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'tacit.wire.v1.Post', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('tacit.wire.v1.Post', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Post:
+    """What clients call of an app whose messages the coordinator carries without a look into them.
+    """
+
+    @staticmethod
+    def Carry(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/tacit.wire.v1.Post/Carry',
+            tacit_dot_wire_dot_federation__pb2.Parcel.SerializeToString,
+            tacit_dot_wire_dot_federation__pb2.Parcel.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
 class ControlStub:
     """What operators call.
     """

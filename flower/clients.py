@@ -1,0 +1,106 @@
+"""The carrier of a coordinator: messages go to clients who dialled in, and wait for those who did not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from flwr.app import Error, Message
+from flwr.common.constant import ErrorCode
+
+from ..server.mail import Mail, Sent
+from ..wire.foreign import lines
+from ..wire.parcels import Letter
+from .app import App
+from .codec import read_reply, write_message
+from .grid import Reply
+
+
+def node_id(client: str) -> int:
+    """The node of `client`: 64 bits, as on Flower, but the same in each run.
+
+    >>> node_id("oslo") != node_id("bergen") and 1 < node_id("oslo") < 2**64
+    True
+    """
+    return int.from_bytes(hashlib.sha256(f"tacit client {client}".encode()).digest()[:8], "big")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Raised:
+    """The ClientApp of `client` raised, which is an `Error` to the ServerApp. `reason` quotes no row."""
+
+    client: str
+    message: Message
+    reason: str
+
+
+@dataclass(eq=False, kw_only=True)
+class Clients:
+    """A `Carrier` over `roster`, the clients that may dial in; the first has partition 0.
+
+    Guarantees:
+      - A client that is not there has its message when it is back, until the message's time to live is
+        over; then the reply is an `Error`.
+      - A reply is to the message that was sent, whatever it says of itself.
+    """
+
+    roster: Sequence[str]
+    mail: Mail
+    raised: Callable[[Raised], None] = lambda raised: None
+    _names: dict[int, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._names = {node_id(client): client for client in self.roster}
+
+    def nodes(self) -> Sequence[int]:
+        """Those who are connected, in the order of the roster."""
+        present = self.mail.present()
+        return [node for node, client in self._names.items() if client in present]
+
+    def send(self, message: Message, reply: Reply) -> None:
+        """See `Carrier`. Raises `CodecError` for a message of more than 2 GiB."""
+        client = self._names.get(message.metadata.dst_node_id)
+        if client is None:
+            reply(_failure(message, ErrorCode.NODE_UNAVAILABLE, "There is no such node."))
+            return
+        left = message.metadata.created_at + message.metadata.ttl - time.time()
+
+        def answered(data: bytes) -> None:
+            found = read_reply(data, message)
+            if found.has_error():
+                reason = lines(found.error.reason or "")
+                self.raised(Raised(client=client, message=message, reason=reason))
+            reply(found)
+
+        def expired() -> None:
+            reason = f"{client} did not answer within its time to live."
+            reply(_failure(message, ErrorCode.MESSAGE_UNAVAILABLE, reason))
+
+        self.mail.send(
+            Sent(
+                client=client,
+                letter=Letter(message.metadata.message_id, write_message(message)),
+                until=time.monotonic() + left,
+                answered=answered,
+                expired=expired,
+            )
+        )
+
+
+def place_of(client: str, roster: Sequence[str], app: App) -> str:
+    """What `client` is to know of its place in a run, as JSON."""
+    return json.dumps(
+        {
+            "node-id": node_id(client),
+            "partition-id": list(roster).index(client),
+            "num-partitions": len(roster),
+            "run-config": dict(app.run_config),
+        }
+    )
+
+
+def _failure(message: Message, code: int, reason: str) -> Message:
+    return Message(Error(code, reason), reply_to=message)
