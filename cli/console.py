@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,11 +47,12 @@ def say(text: str) -> None:
     out().print(text, markup=False, soft_wrap=True)
 
 
-def emit(record: Mapping[str, Any]) -> None:
-    """One JSON object, in one line, on stdout."""
+def emit(record: Mapping[str, Any], stream: TextIO | None = None) -> None:
+    """One JSON object, in one line, on stdout, or on `stream`."""
     if not is_helper():
-        sys.stdout.write(json.dumps(record, allow_nan=False) + "\n")
-        sys.stdout.flush()
+        stream = stream or sys.stdout
+        stream.write(json.dumps(record, allow_nan=False) + "\n")
+        stream.flush()
 
 
 def error(text: str) -> None:

@@ -92,6 +92,17 @@ Listen = Annotated[
 OperatorCerts = Annotated[
     Path, typer.Option(metavar="FOLDER", help="An operator's keys, from `tacit certs`.")
 ]
+FlowerApp = Annotated[
+    Path | None,
+    typer.Option("--flower", metavar="APP", help="The folder of an app of Flower, to be run."),
+]
+RunConfig = Annotated[
+    list[str],
+    typer.Option(
+        metavar="KEY=VALUE...",
+        help="With --flower: override its run config, as in `flwr run`: 'lr=0.1 rounds=5'.",
+    ),
+]
 OPERATOR = Path("certs/operator")
 Insecure = Annotated[
     str | None,

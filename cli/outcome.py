@@ -117,9 +117,11 @@ def _os_line(error: OSError) -> str:
 
 
 def _traceback(error: BaseException) -> str:
-    """The first failed client's own traceback: one, however many clients failed alike."""
-    from ..wire.errors import ClientsFailed
+    """What the user's code raised. Of clients the first's: one, however many failed alike."""
+    from ..wire.errors import AppError, ClientsFailed
 
+    if isinstance(error, AppError):
+        return error.traceback
     if not isinstance(error, ClientsFailed) or not error.failures:
         return ""
     first = min(error.failures, key=lambda failure: failure.client)

@@ -11,7 +11,7 @@ import typer
 
 from . import console
 from .failing import failing_as
-from .options import Changes, Format, FormatOption, Out, Quiet
+from .options import Changes, FlowerApp, Format, FormatOption, Out, Quiet, RunConfig
 from .outcome import UsageError
 
 
@@ -29,15 +29,45 @@ def run(
         int | None,
         typer.Option(min=0, help="Worker processes; 0 trains in this one. Same as run.workers."),
     ] = None,
+    flower: FlowerApp = None,
+    run_config: RunConfig = [],  # noqa: B006 - typer reads it, nobody writes to it
+    nodes: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --flower: simulated nodes; without it 2, as on Flower."),
+    ] = None,
     form: FormatOption = Format.TEXT,
     quiet: Quiet = False,
 ) -> None:
-    """Train, or with --resume go on with what was stopped."""
-    if workers is not None:
-        changes = [*changes, f"run.workers={workers}"]
+    """Train, or with --resume go on with what was stopped; with --flower, run an app of Flower."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     with failing_as(form):
+        if flower is not None:
+            if config or changes or out or resume:
+                raise UsageError("--flower goes without CONFIG, --set, --out and --resume.")
+            _simulate_app(flower, run_config, nodes, workers, form, quiet=quiet)
+            return
+        if run_config or nodes is not None:
+            raise UsageError("--run-config and --nodes go with --flower.")
+        if workers is not None:
+            changes = [*changes, f"run.workers={workers}"]
         _run(config, changes, out, resume, form, quiet=quiet)
+
+
+def _simulate_app(
+    folder: Path,
+    run_config: list[str],
+    nodes: int | None,
+    workers: int | None,
+    form: Format,
+    *,
+    quiet: bool,
+) -> None:
+    from .flower import need_flower
+
+    need_flower(quiet=quiet)
+    from .flower_run import simulate_app
+
+    simulate_app(folder, run_config, nodes or 2, workers, form, quiet=quiet)
 
 
 def _run(

@@ -53,12 +53,13 @@ def read_app(folder: Path, run_config: Sequence[str] = ()) -> App:
     """
     try:
         project = get_project_config(folder)
-        overrides = parse_config_args(list(run_config) or None)
-        config = get_fused_config_from_dir(folder, overrides)
+        config = get_fused_config_from_dir(folder, {})
     except (OSError, ValueError) as error:
         raise AppError(f"{folder}: no Flower app: {error}") from error
-    except click.ClickException as error:
-        raise AppError(f"--run-config: {error.message}") from error
+    overrides = _overrides(run_config)
+    if unknown := sorted(overrides.keys() - config.keys()):
+        known = ", ".join(config) or "none"
+        raise AppError(f"--run-config: the app has no key {unknown[0]!r}; it has: {known}.")
     table = project["tool"]["flwr"]["app"]
     return App(
         folder=folder.absolute(),
@@ -66,8 +67,20 @@ def read_app(folder: Path, run_config: Sequence[str] = ()) -> App:
         version=project["project"]["version"],
         server=table["components"]["serverapp"],
         client=table["components"]["clientapp"],
-        run_config=config,
+        run_config=config | overrides,
     )
+
+
+def _overrides(run_config: Sequence[str]) -> UserConfig:
+    for text in run_config:
+        if "=" not in text and not text.endswith(".toml"):
+            raise AppError(f"--run-config: expected KEY=VALUE or a TOML file, got {text!r}.")
+    try:
+        return parse_config_args(list(run_config) or None)
+    except (OSError, ValueError) as error:
+        raise AppError(f"--run-config: {error}") from error
+    except click.ClickException as error:
+        raise AppError(f"--run-config: {error.message}") from error
 
 
 def _loaded(reference: str, folder: Path, kind: type[Loaded]) -> Loaded:

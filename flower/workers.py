@@ -43,9 +43,10 @@ def _reached(app: App, nodes: Nodes, workers: int) -> Iterator[None]:
         client_app = app.client_app()
 
         def here(errand: Errand, context: bytes) -> Answer:
-            return answer(client_app, errand.packed.frame, errand.packed.parts, context)
+            with one_thread():  # in this very thread: oneDNN asks no other
+                return answer(client_app, errand.packed.frame, errand.packed.parts, context)
 
-        with one_thread(), _working(nodes, [here]):
+        with _working(nodes, [here]):
             yield
         return
     pipes = [Pipe() for _ in range(workers)]

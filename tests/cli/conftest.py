@@ -56,7 +56,7 @@ if __name__ == "__main__":  # which worker processes import
     import sklearn.datasets, torch._dynamo
     import dp_accounting.pld, opacus.accountants
     import tacit.cli.audit_ledger, tacit.cli.audit_report, tacit.cli.comparing
-    import tacit.cli.findings, tacit.cli.forecast, tacit.cli.running
+    import tacit.cli.findings, tacit.cli.flower_run, tacit.cli.forecast, tacit.cli.running
     import tacit.cli.serving, tacit.cli.spent, tacit.cli.watching
     import tacit.deployment.operator, tacit.deployment.site
 
