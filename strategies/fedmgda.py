@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..wire.lazy import each
-from ..wire.messages import Arrays, named, part
+from ..wire.messages import Arrays, part
 from .checks import known, positive
 from .compatibility import Composes, No, Yes
+from .listing import THERE, listed
 from .strategy import Delta, Fitted, Released, ServerState
 
 Vector = NDArray[np.float64]
@@ -64,21 +65,11 @@ class FedMGDA(Delta):
         self, fitted: Fitted, extras: Arrays, memory: Arrays
     ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
         """The change, and that the client is there: each in the client's place of a list."""
-        place = np.arange(known("clients", self.clients)) == fitted.local.position
-
-        def listed(array: NDArray[Any]) -> NDArray[Any]:
-            found = np.zeros((len(place), *array.shape), array.dtype)
-            found[place] = array
-            return found
-
-        return {
-            **named("delta", each(listed, fitted.delta)),
-            "there": place.astype(np.float64),
-        }, {}
+        return listed(fitted.delta, fitted.local.position, known("clients", self.clients)), {}
 
     def step(self, state: ServerState, released: Released) -> ServerState:
         """x ← x + η Σ λ_k Δ_k/‖Δ_k‖ over those who are there."""
-        share = released.mean["there"]  # of the weight that the mechanism gives to each
+        share = released.mean[THERE]  # of the weight that the mechanism gives to each
         there = np.flatnonzero(share > 0)
         updates = {k: d[there] for k, d in part("delta", released.mean).items()}
         flat = [array.reshape(len(there), -1) for array in updates.values()]
