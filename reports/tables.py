@@ -161,7 +161,10 @@ def holdings(description: Description) -> list[tuple[str, str, str, str, str]]:
 def _phrase(config: Config, table: str) -> str:
     """A table of the configuration in one line: its kind, then what else it says."""
     chosen = config.model_dump(mode="json")[table]
+    told = {name: value for name, value in chosen.items() if not isinstance(value, dict)}
+    for value in chosen.values():
+        told |= value if isinstance(value, dict) else {}
     rest = [
-        f"{name} {value}" for name, value in chosen.items() if name != "kind" and value is not None
+        f"{name} {value}" for name, value in told.items() if name != "kind" and value is not None
     ]
     return ", ".join([chosen["kind"], *rest])

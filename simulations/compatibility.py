@@ -68,10 +68,11 @@ def check_strategy(config: Config) -> None:
     lines = []
     for rule in RULES:
         answer = vars(composes)[rule.name]
-        if not isinstance(answer, No) or vars(config.strategy).get(answer.unless) is not None:
+        if not isinstance(answer, No) or not answer.holds(vars(config.strategy)):
             continue
         if rule.holds(config):
             lifted = f", or set strategy.{answer.unless}" if answer.unless else ""
+            lifted += f", or leave strategy.{answer.when} out" if answer.when else ""
             lines.append(
                 f"strategy: {kind} does not go with {rule.with_what}: {answer.why}; "
                 f"{rule.remedy}{lifted}."

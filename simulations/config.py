@@ -47,6 +47,7 @@ from .architecture import Architecture, Characters, Convolutional, Perceptron
 from .card import CardSection
 from .datasets import DATASETS
 from .evaluation import EvaluateSection, Section
+from .flower_strategy import FlowerStrategy
 from .oneof import MISSING, OneOf
 from .partition import (
     IID,
@@ -90,6 +91,7 @@ STRATEGIES = {
     "reweighing": Reweighing,
     "fairfed": FairFed,
     "fedmgda": FedMGDA,
+    "flower": FlowerStrategy,
 }
 MECHANISMS = {
     "mean": Mean,

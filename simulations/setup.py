@@ -92,6 +92,7 @@ def prepare(config: Config, task: Task | None = None, dataset: Dataset | None = 
     measure = measure_of(config, task, population, attributes)
     rows = _probe(population)
     initial = _try_task(config, task, measure, rows)
+    config.strategy.init(initial)
     try:
         sampling = config.sampler.sampling(
             len(config.deployment.clients) or len(population.clients)

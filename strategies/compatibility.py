@@ -19,15 +19,29 @@ class Yes:
 
 @dataclass(frozen=True)
 class No:
-    """It does not go with that, and why; unless it has a field of the name `unless`, and that is set."""
+    """It does not go with that, and why.
+
+    With `unless`, it does if its field of that name is set; with `when`, it does if that is not set.
+    """
 
     why: str
     unless: str = ""
+    when: str = ""
 
     def __str__(self) -> str:
-        return (
-            f"no, unless `{self.unless}` is set: {self.why}" if self.unless else f"no: {self.why}"
-        )
+        unless = f", unless `{self.unless}` is set" if self.unless else ""
+        when = f", when `{self.when}` is set" if self.when else ""
+        return f"no{unless}{when}: {self.why}"
+
+    def holds(self, fields: Mapping[str, Any]) -> bool:
+        """Whether it is so for a strategy with such `fields`.
+
+        >>> No("the losses leave", when="loss").holds({"loss": None})
+        False
+        """
+        if self.when and fields.get(self.when) is None:
+            return False
+        return fields.get(self.unless) is None
 
 
 Answer = Yes | No

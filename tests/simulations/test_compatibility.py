@@ -34,8 +34,9 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 def config(kind: str, **changes: object) -> Config:
     cls: Any = STRATEGIES[kind]
-    groups = {"attribute": "sex"} if "attribute" in cls.__dataclass_fields__ else {}
-    strategy = {"kind": kind, **groups}
+    fields = {"attribute": "sex", "name": "FedAvg", "loss": "train_loss"}
+    told = {name: value for name, value in fields.items() if name in cls.__dataclass_fields__}
+    strategy = {"kind": kind, **told}
     return make_config({**QUIET, "strategy": strategy, **changes})
 
 
