@@ -17,6 +17,8 @@ from ..wire.parcels import Letter
 from .app import App
 from .codec import read_reply, write_message
 from .grid import Reply
+from .nodes import Raised
+from .progress import round_of
 
 
 def node_id(client: str) -> int:
@@ -26,15 +28,6 @@ def node_id(client: str) -> int:
     True
     """
     return int.from_bytes(hashlib.sha256(f"tacit client {client}".encode()).digest()[:8], "big")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Raised:
-    """The ClientApp of `client` raised, which is an `Error` to the ServerApp. `reason` quotes no row."""
-
-    client: str
-    message: Message
-    reason: str
 
 
 @dataclass(eq=False, kw_only=True)
@@ -71,8 +64,7 @@ class Clients:
         def answered(data: bytes) -> None:
             found = read_reply(data, message)
             if found.has_error():
-                reason = lines(found.error.reason or "")
-                self.raised(Raised(client=client, message=message, reason=reason))
+                self.raised(_raised(client, message, lines(found.error.reason or "")))
             reply(found)
 
         def expired() -> None:
@@ -99,6 +91,19 @@ def place_of(client: str, roster: Sequence[str], app: App) -> str:
             "num-partitions": len(roster),
             "run-config": dict(app.run_config),
         }
+    )
+
+
+def _raised(client: str, message: Message, reason: str) -> Raised:
+    """What a client says of an error: its kind, then the places in the code."""
+    kind, _, places = reason.partition("\n")
+    return Raised(
+        client=client,
+        node=message.metadata.dst_node_id,
+        kind=message.metadata.message_type,
+        round=round_of(message),
+        error=kind,
+        traceback=f"{places}{kind}",
     )
 
 

@@ -15,21 +15,27 @@ def handle(app: ClientApp, message: Message, context: Context) -> tuple[Message,
 
     If there is a traceback, `context` is not to be kept.
     """
-    config = dict(context.run_config)
     try:
-        reply = app(message, context)
-        if not isinstance(reply, Message):
-            raise TypeError(f"the ClientApp returned {reply!r} in place of a Message")
-        if context.run_config != config:
-            raise ValueError("the ClientApp changed its run_config, which is the same for all")
+        return call(app, message, context), ""
     except Exception as error:  # noqa: BLE001 - the app is the user's code
-        return refusal(error, message), traceback.format_exc()
-    return reply, ""
+        reason = f"{type(error).__name__}: {error}"
+        return refusal(error, message, reason), traceback.format_exc()
 
 
-def refusal(error: Exception, message: Message) -> Message:
-    """The reply that says that the ClientApp raised `error`."""
+def call(app: ClientApp, message: Message, context: Context) -> Message:
+    """The reply of `app`, which may change `context`. Raises what the app raises."""
+    config = dict(context.run_config)
+    reply = app(message, context)
+    if not isinstance(reply, Message):
+        raise TypeError(f"the ClientApp returned {reply!r} in place of a Message")
+    if context.run_config != config:
+        raise ValueError("the ClientApp changed its run_config, which is the same for all")
+    return reply
+
+
+def refusal(error: Exception, message: Message, reason: str) -> Message:
+    """The reply that says that the ClientApp raised `error`, for `reason`."""
     code = ErrorCode.CLIENT_APP_RAISED_EXCEPTION
     if isinstance(error, LoadClientAppError):
         code = ErrorCode.LOAD_CLIENT_APP_EXCEPTION
-    return Message(Error(code, f"{type(error).__name__}: {error}"), reply_to=message)
+    return Message(Error(code, reason), reply_to=message)

@@ -26,8 +26,8 @@ from .progress import round_of
 class Raised:
     """A ClientApp raised, which its node answers with an `Error`: who, when and why."""
 
-    client: int
-    """Its partition."""
+    client: int | str
+    """Its partition, or the name of one that dialled in."""
     node: int
     kind: str
     round: str

@@ -14,7 +14,8 @@ from ..server.mail import Mail
 from ..server.post import Post
 from ..server.serving import Port, event_loop, serving
 from .app import App
-from .clients import Clients, Raised, place_of
+from .clients import Clients, place_of
+from .nodes import Raised
 
 
 @contextmanager

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flwr.app import Context, Error, Message, UserConfig
+from flwr.app import Context, Message, UserConfig
 from flwr.clientapp import ClientApp
-from flwr.common.constant import ErrorCode
 
 from .. import __version__
 from ..client.answered import Kept
@@ -23,6 +22,8 @@ from ..wire.errors import Disagreement
 from ..wire.foreign import shown
 from .app import App
 from .codec import read_message, read_state, write_message, write_state
+from .handling import call, refusal
+from .progress import round_of
 
 log = logging.getLogger("tacit.client")
 
@@ -97,9 +98,9 @@ class _Place:
 
         def respond(data: bytes, memory: bytes) -> Answer:
             message = read_message(data)
-            about = message.metadata
-            where = f"{about.message_type} {about.group_id}".strip()
-            facts = {"type": about.message_type, "group": about.group_id}
+            kind, which = message.metadata.message_type, round_of(message)
+            where = f"{kind}, round {which}" if which else kind
+            facts = {"kind": kind, "round": which}
             self._tell("asked", where, **facts)
             began = time.monotonic()
             answer = self._answer(client_app, message, memory)
@@ -118,9 +119,7 @@ class _Place:
             run_config=dict(self.run_config),
         )
         try:
-            reply = client_app(message, context)
-            if not isinstance(reply, Message):
-                raise TypeError(f"the ClientApp returned {reply!r} in place of a Message")
+            reply = call(client_app, message, context)
             return Answer(write_message(reply), write_state(context.state))
         except Exception as error:
             if may_pass(error):
@@ -128,9 +127,8 @@ class _Place:
             log.exception("the client's own code failed")
             kind = type(error).__name__
             self._tell("failed", f"this site's own code failed: {kind}", error=kind)
-            reason = f"{kind_of(error)}\n{places_of(error)}"
-            failed = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason)
-            return Answer(write_message(Message(failed, reply_to=message)), memory)
+            failed = refusal(error, message, f"{kind_of(error)}\n{places_of(error)}")
+            return Answer(write_message(failed), memory)
 
     def _tell(self, event: str, text: str, **facts: object) -> None:
         facts = {
