@@ -23,9 +23,8 @@ MAPPINGS: dict[str, Callable[..., Any]] = {
     "MetricRecord": MetricRecord,
 }
 TREE = "tree"
-FLOATS = (np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64))
-INTEGERS = "iub"
-"""Kinds of numbers that 64 bits hold, whole and signed: a store has no smaller ones."""
+LONGEST = 8
+"""Bytes in a number: a store has floats up to that, and integers of that alone."""
 
 
 class Unkept(TacitError):
@@ -37,6 +36,13 @@ def remembered(strategy: Strategy, fresh: Strategy) -> dict[str, NDArray[Any]]:
 
     They may be numbers, text, bytes, NumPy arrays and Flower's records, in lists, tuples and dicts.
     Raises `Unkept` for anything else.
+
+    >>> from flwr.serverapp.strategy import FedAvgM
+    >>> used, fresh = FedAvgM(), FedAvgM()
+    >>> used.momentum_vector = [np.array([0.5])]
+    >>> remind(fresh, remembered(used, fresh))
+    >>> fresh.momentum_vector
+    [array([0.5])]
     """
     arrays: list[NDArray[Any]] = []
     tree, before = {}, vars(fresh)
@@ -68,7 +74,8 @@ def _tree(value: Any, arrays: list[NDArray[Any]]) -> list[Any]:  # noqa: ANN401 
     if type(value) is bytes:
         return ["bytes", value.hex()]
     if isinstance(value, np.ndarray | np.generic) and _is_kept(value.dtype):
-        arrays.append(np.array(value, value.dtype if value.dtype in FLOATS else np.int64))
+        native = value.dtype.newbyteorder("=") if value.dtype.kind == "f" else np.dtype(np.int64)
+        arrays.append(np.asarray(value).astype(native))
         return ["array", [len(arrays) - 1, value.dtype.str, isinstance(value, np.generic)]]
     if type(value) is Array:
         return ["Array", _tree(value.numpy(), arrays)]
@@ -80,7 +87,7 @@ def _tree(value: Any, arrays: list[NDArray[Any]]) -> list[Any]:  # noqa: ANN401 
 
 
 def _is_kept(dtype: np.dtype[Any]) -> bool:
-    return dtype in FLOATS or dtype.kind in INTEGERS
+    return dtype.kind in "fiub" and dtype.itemsize <= LONGEST
 
 
 def _value(tree: list[Any], arrays: Arrays) -> Any:  # noqa: ANN401 - any attribute

@@ -10,6 +10,7 @@ import gc
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,7 +61,7 @@ class ServerHalf:
 
     Guarantees:
       - Equal arguments give equal bits, for a strategy that draws no random numbers.
-      - What it remembers is in the state, whole, or the first round is refused.
+      - What the object has in its attributes after a round is in the state, whole, or the run is refused.
     """
 
     name: str
@@ -103,8 +104,8 @@ class ServerHalf:
                 f"strategy.options.{wrong[0]}: tacit draws and measures clients itself; leave it out "
                 "and say it in [sampler] and [evaluate]."
             )
-        with self._calling("cannot be made"):
-            strategy = class_of(self.name)(**self.options)
+        with self._calling("cannot be made"):  # with nothing that the next one would share
+            strategy = deepcopy(class_of(self.name)(**self.options))
         if isinstance(strategy, FedAvg):
             vars(strategy).update({"fraction_train": 1.0, **dict.fromkeys(SAMPLES[1:], 1)})
         return strategy

@@ -47,6 +47,13 @@ class FlowerStrategy(Delta):
     It is given the weights of every single client, `num-examples`, in the proportions of the mechanism's
     weighting, and, under the name that `loss` says, the mean training loss. So contributions have a place
     for each of the `clients`. FedProx's μ reaches local training. Who takes part is the sampler's matter.
+    All parties need Flower, which is asked what clients are sent; the server half runs where rounds do.
+
+    >>> strategy = FlowerStrategy(name="FedMedian", clients=3)
+    >>> one = Local(position=1, clients=3, labels=np.zeros(20))
+    >>> fitted = Fitted(delta={"w": np.ones(1)}, steps=1, learning_rate=0.1, local=one)
+    >>> strategy.contribute(fitted, {}, {})[0]["there"]
+    array([0., 1., 0.])
     """
 
     composes: ClassVar[Composes] = Composes(

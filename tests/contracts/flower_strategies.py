@@ -14,9 +14,9 @@ from flwr.serverapp.strategy import FedAvg
 class Hoarder(FedAvg):
     """Remembers one of everything that can be kept, and moves by what it remembers."""
 
-    def __init__(self, rate: float = 0.5) -> None:
+    def __init__(self, log: list[float], rate: float = 0.5) -> None:
         super().__init__()
-        self.rate = rate
+        self.log, self.rate = log, rate  # what it was given, it writes to
         self.seen: dict[int, Any] = {}
         self.last: tuple[ArrayRecord, MetricRecord] | None = None
 
@@ -29,7 +29,8 @@ class Hoarder(FedAvg):
         total = sum(float(array.numpy().sum()) for array in arrays.values())
         ranks = np.argsort(arrays.to_numpy_ndarrays()[0].ravel()).astype(np.int16)
         self.seen[server_round] = [np.float32(total), -0.0, float("nan"), b"\x00\xff", None, ranks]
-        shift = self.rate * sum(float(entry[0]) for entry in self.seen.values())
+        self.log.append(total)
+        shift = self.rate * sum(self.log) + sum(float(entry[0]) for entry in self.seen.values())
         before = self.last[0] if self.last else arrays
         self.last = (arrays, metrics)
         moved = {k: a.numpy() + shift + before[k].numpy() for k, a in arrays.items()}

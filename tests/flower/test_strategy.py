@@ -46,6 +46,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "MultiKrum": {"num_malicious_nodes": 1, "num_nodes_to_select": 3},
     "Bulyan": {"num_malicious_nodes": 1},
     "QFedAvg": {"client_learning_rate": 0.1, "q": 0.5},
+    "contracts.flower_strategies:Hoarder": {"log": [1.0]},
 }
 LOSS = {"QFedAvg": "train_loss"}
 
