@@ -104,7 +104,8 @@ class ServerHalf:
                 f"strategy.options.{wrong[0]}: tacit draws and measures clients itself; leave it out "
                 "and say it in [sampler] and [evaluate]."
             )
-        with self._calling("cannot be made"):  # with nothing that the next one would share
+        with self._calling("cannot be made", logging.ERROR):
+            # Made in every round, it would warn in every round; a copy shares nothing with the next one.
             strategy = deepcopy(class_of(self.name)(**self.options))
         if isinstance(strategy, FedAvg):
             vars(strategy).update({"fraction_train": 1.0, **dict.fromkeys(SAMPLES[1:], 1)})
@@ -180,11 +181,11 @@ class ServerHalf:
         return replies
 
     @contextmanager
-    def _calling(self, what: str) -> Iterator[None]:
-        """Flower says nothing meanwhile but warnings, and its errors are one line."""
+    def _calling(self, what: str, least: int = logging.WARNING) -> Iterator[None]:
+        """Flower logs what is of the level `least` meanwhile, and its errors are one line."""
         logger = logging.getLogger("flwr")
         level = logger.level
-        logger.setLevel(logging.WARNING)
+        logger.setLevel(least)
         gc.freeze()  # it may collect garbage after each array, every time among all that there is
         _identify()
         try:
