@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..flower.app import read_app
+from ..flower.hosting import new_run, run_server_app
 from ..flower.nodes import contexts
-from ..flower.serverapp import new_run, run_server_app
 from ..flower.workers import simulated
 from .flower_display import showing
 from .options import Format

@@ -47,19 +47,9 @@ class Agreement:
         """Raises `Disagreement`, a line for each difference, if the coordinator's study is another."""
         try:
             theirs = json.loads(welcome.study)
-            mine, theirs = _flat(self.study), _flat(theirs)
         except (ValueError, RecursionError):
             raise Disagreement("The coordinator's study is not JSON.") from None
-        lines = [
-            shown(f"{key} is {theirs.get(key)!r} at the coordinator, and {mine.get(key)!r} here")
-            for key in sorted(mine.keys() | theirs.keys())
-            if mine.get(key) != theirs.get(key)
-        ]
-        if lines:
-            raise Disagreement(
-                "\n".join(lines[:MOST])
-                + "\nThe coordinator runs another study: agree on one file first."
-            )
+        expect_same(self.study, theirs)
 
     def consider(self, message: pb.Instruction, run: str, last: int) -> None:
         """Raises `Declined` for what need not even be fetched. `last` is the round answered last.
@@ -102,6 +92,24 @@ class Agreement:
                 raise Declined("not agreed: another model than the study's")
             if not all(np.all(np.isfinite(array)) for array in arrays.values()):
                 raise Declined("what was sent is not finite")
+
+
+def expect_same(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
+    """Raises `Disagreement`, a line for each difference, if the coordinator's study is another."""
+    try:
+        here, there = _flat(mine), _flat(theirs)
+    except RecursionError:
+        raise Disagreement("The coordinator's study is not JSON.") from None
+    lines = [
+        shown(f"{key} is {there.get(key)!r} at the coordinator, and {here.get(key)!r} here")
+        for key in sorted(here.keys() | there.keys())
+        if here.get(key) != there.get(key)
+    ]
+    if lines:
+        raise Disagreement(
+            "\n".join(lines[:MOST])
+            + "\nThe coordinator runs another study: agree on one file first."
+        )
 
 
 def _layout(arrays: Arrays) -> dict[str, tuple[str, tuple[int, ...]]]:

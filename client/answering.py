@@ -102,10 +102,9 @@ class Answering:
         return pb.Answer(declined=str(declined))
 
     def _failed(self, error: Exception) -> pb.Answer:
-        log.error("the client's own code failed", exc_info=error)
         kind = type(error).__name__
         self._tell("failed", f"this site's own code failed: {kind}", error=kind)
-        return pb.Answer(failed=pb.Failed(error=kind_of(error), traceback=places_of(error)))
+        return pb.Answer(failed=failing(error))
 
     def _keep(self, purpose: str, answer: pb.Answer, contribution: bytes) -> None:
         """On the disk or, if that is full, in memory: it may have taken hours."""
@@ -117,3 +116,9 @@ class Answering:
 
     def _tell(self, event: str, text: str, **facts: object) -> None:
         self.observe(News(event=event, text=text, facts=facts))
+
+
+def failing(error: Exception) -> pb.Failed:
+    """What a coordinator is told of `error`; the rest goes to the client's log."""
+    log.error("the client's own code failed", exc_info=error)
+    return pb.Failed(error=kind_of(error), traceback=places_of(error))

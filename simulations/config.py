@@ -283,7 +283,7 @@ def make_config(
     """The configuration in `table`, after `changes`. Raises `ConfigError`, a line for each mistake."""
     tree = json.loads(json.dumps(table, default=str))
     for change in changes:
-        _apply(tree, change)
+        apply(tree, change)
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
@@ -291,7 +291,8 @@ def make_config(
         raise ConfigError("\n".join(lines)) from None
 
 
-def _apply(tree: dict[str, Any], change: str) -> None:
+def apply(tree: dict[str, Any], change: str) -> None:
+    """Makes one dotted `change` in `tree`. Raises `ConfigError` for what is none."""
     key, equals, text = change.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {change!r}: expected KEY=VALUE, such as train.epochs=2.")

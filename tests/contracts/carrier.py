@@ -19,8 +19,8 @@ from flwr.serverapp.strategy import FedAvg
 from flwr.supercore.run import Run
 from tacit.flower.app import App, read_app
 from tacit.flower.grid import Carrier, TacitGrid
+from tacit.flower.hosting import new_run
 from tacit.flower.progress import Batch
-from tacit.flower.serverapp import new_run
 
 FOLDER = Path(__file__).parent / "flower_app"
 NODES = 3

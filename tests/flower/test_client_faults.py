@@ -24,7 +24,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from tacit.flower.app import App, read_app
 from tacit.flower.clients import Clients, node_id
 from tacit.flower.grid import TacitGrid
-from tacit.flower.serverapp import new_run
+from tacit.flower.hosting import new_run
 from tacit.wire.errors import Refused, TacitError
 
 pytestmark = pytest.mark.filterwarnings(  # Flower's own, when it lists an app's files

@@ -19,7 +19,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from tacit.flower.app import read_app
 from tacit.flower.clients import Clients, node_id
 from tacit.flower.codec import write_message
-from tacit.flower.serverapp import new_run
+from tacit.flower.hosting import new_run
 from tacit.wire import federation_pb2 as pb
 from tacit.wire.errors import TacitError
 from tacit.wire.parcels import LARGEST, Letter, parcels

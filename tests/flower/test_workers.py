@@ -16,8 +16,8 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.supercore.run import Run
 from tacit.flower.app import App, read_app
 from tacit.flower.grid import TacitGrid
+from tacit.flower.hosting import new_run
 from tacit.flower.nodes import Nodes, Raised, contexts
-from tacit.flower.serverapp import new_run
 from tacit.flower.workers import simulated
 from tacit.wire.errors import AppError, WorkerLost
 

@@ -1,0 +1,168 @@
+"""SuperNodes as sites: who is asked, what each keeps, and what becomes of those who come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contracts.ledgers import charges
+from contracts.nodes import Handle, grid_of
+from flwr.app import Context, Error, Message, UserConfig
+from flwr.common.constant import ErrorCode
+from tacit.flower.clientapp import app
+from tacit.flower.letters import read_reply
+from tacit.flower.running import deployed, execute
+from tacit.simulations import Config, simulate
+from tacit.simulations.conduct import Result
+from tacit.simulations.custody import clients_folder, ledger_path
+from tacit.simulations.run_folder import RunFolder
+from tacit.wire.errors import ClientsFailed
+
+PRIVATE: Mapping[str, Any] = {
+    "dpsgd": {"noise_multiplier": 1.0},
+    "budget": {"epsilon": 50.0, "unit": "example", "ledger": "run"},
+    "insecure_noise_seed": 7,
+}
+NAMES = ["client-000", "client-001"]
+
+
+def study(**changes: Any) -> Config:  # noqa: ANN401 - a table of TOML
+    return Config(
+        **{
+            "rounds": 2,
+            "data": {"name": "wine"},
+            "partition": {"kind": "iid", "clients": 2},
+            "model": {"kind": "mlp", "hidden": [8]},
+            "train": {"learning_rate": 0.05},
+            "run": {"workers": 0},
+            "deployment": {"deadline": 30.0},
+            **changes,
+        }
+    )
+
+
+def sites(folder: Path) -> dict[int, UserConfig]:
+    """The node-config of two SuperNodes."""
+    return {
+        node: {"name": name, "state": str(folder / name)} for node, name in enumerate(NAMES, 11)
+    }
+
+
+def with_sites(
+    config: Config, folder: Path, nodes: Mapping[int, UserConfig], handle: Handle = app
+) -> Result:
+    with grid_of(handle, nodes) as (grid, _):
+        run = RunFolder(folder / "run")
+        return execute(deployed(grid, config, run), run)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_sites_end_with_the_bits_of_their_simulation(named: bool, tmp_path: Path) -> None:
+    """The ledgers too: a site's charges its own rows, whatever a study calls the population."""
+    config, nodes = study(**PRIVATE), sites(tmp_path)
+    if not named:
+        nodes = {
+            node: {"partition-id": position, "state": own["state"]}
+            for position, (node, own) in enumerate(nodes.items())
+        }
+    found = with_sites(config, tmp_path, nodes)
+    expected = simulate(config, folder=tmp_path / "simulated")
+    assert found.digest == expected.digest
+    assert found.clients == expected.clients
+    simulated = ledger_path(config, RunFolder(tmp_path / "simulated"))
+    assert charges(ledger_path(config, RunFolder(tmp_path / "run"))) == charges(simulated)
+    for name in NAMES:
+        (own,) = (tmp_path / name / "budget").rglob("ledger.db")
+        other = clients_folder(simulated) / own.parent.name / own.name
+        assert charges(own, "population") == charges(other, "population")
+        assert len(charges(own)) == config.rounds
+
+
+def test_a_site_that_lost_its_connection_hands_in_what_it_had_finished(tmp_path: Path) -> None:
+    """It comes back at a new node while the round is open; nothing is charged or computed again."""
+    config, answers = study(**PRIVATE), list[bytes]()
+
+    def lost(message: Message, context: Context) -> Message:
+        found = app(message, context)
+        if message.metadata.message_type == "train" and context.node_id in (11, 21):
+            answers.append(read_reply(found.content)[1])
+            if context.node_id == 11:  # it answers, and is gone before it is heard
+                nodes.configs[21] = nodes.configs.pop(11)
+                return Message(Error(ErrorCode.NODE_UNAVAILABLE, "gone"), reply_to=message)
+        return found
+
+    with grid_of(lost, sites(tmp_path)) as (grid, nodes):
+        run = RunFolder(tmp_path / "run")
+        found = execute(deployed(grid, config, run), run)
+    assert found.digest == simulate(config).digest
+    assert answers[0] == answers[1]
+    (own,) = (tmp_path / NAMES[0] / "budget").rglob("ledger.db")
+    assert len(charges(own)) == config.rounds
+
+
+REFUSED: Mapping[str, tuple[UserConfig, str]] = {
+    "no folder": ({"name": "client-000"}, "its node-config has no state"),
+    "no such name": ({"name": "mallory"}, "the study has no client 'mallory'"),
+    "another study": (
+        {"name": "client-000", "study": "own.toml"},
+        "rounds is 2 at the coordinator, and 9 here",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_who_is_no_site_of_the_study_is_not_asked_and_the_log_says_why(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own, reason = REFUSED[kind]
+    if kind != "no folder":
+        own = {**own, "state": str(tmp_path / "other")}
+    if "study" in own:
+        path = tmp_path / "own.toml"
+        path.write_text(study(rounds=9).to_toml())
+        own = {**own, "study": str(path)}
+    nodes = {**sites(tmp_path), 5: own}
+    with grid_of(app, nodes) as (grid, carrier):
+        run = RunFolder(tmp_path / "run")
+        execute(deployed(grid, study(rounds=2), run), run)
+        asked = {(m.metadata.dst_node_id, m.metadata.message_type) for m in carrier.handled}
+    assert {kind for node, kind in asked if node == 5} == {"query"}
+    assert reason in caplog.text
+
+
+def test_two_sites_of_one_name_are_both_left_out_until_one_has_gone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes = sites(tmp_path)
+    nodes[13] = {"name": NAMES[0], "state": str(tmp_path / "other")}
+    config = study(deployment={"deadline": 2.5, "may_miss": 1}, rounds=1)
+    found = with_sites(config, tmp_path, nodes)
+    assert "Nodes 11 and 13 both say to be 'client-000', and neither is asked" in caplog.text
+    assert [committed.admitted for committed, _ in found.history] == [1]
+
+
+def test_who_does_not_answer_in_time_has_failed_and_is_not_waited_for(tmp_path: Path) -> None:
+    nodes = sites(tmp_path)
+    del nodes[12]
+    config = study(deployment={"deadline": 0.5, "may_miss": 1}, rounds=1)
+    found = with_sites(config, tmp_path, nodes)
+    assert [committed.admitted for committed, _ in found.history] == [1]
+
+
+def test_a_sites_error_says_where_it_was_and_not_what_it_says(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A task that fails at one site only, whose message quotes rows."""
+    nodes = sites(tmp_path)
+    rows = tmp_path / "rows.csv"
+    rows.write_text("a,b\n1,secret-value\n")
+    nodes[11] = {**nodes[11], "data": str(rows)}
+    config = study(data={"name": "wine"}, rounds=1)
+    with pytest.raises(ClientsFailed, match="round 1; the first is 'client-000'") as caught:
+        with_sites(config, tmp_path, nodes)
+    (failure,) = caught.value.failures
+    assert failure.error.endswith("(see the client's log)")
+    assert "read_file" in failure.traceback
+    assert "secret-value" not in failure.error + failure.traceback
