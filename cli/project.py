@@ -93,3 +93,41 @@ Run these commands in this folder: `task.py` and data files are looked up in the
 """
 
 FILES = {"tacit.toml": CONFIG, "task.py": TASK, "README.md": README}
+
+LONGEST = 30
+"""Letters of an app's name."""
+
+_FLOWER = """\
+# Flower runs this folder as an app: `flwr run . --stream`, here with tacit's coordinator and clients.
+# tacit itself must be installed wherever the app runs: were it listed in `dependencies`, Flower would
+# fetch what a package index has by that name.
+[project]
+name = "{name}"
+version = "1.0.0"
+description = "A federated run"
+license = "LicenseRef-Proprietary"
+dependencies = []
+
+[tool.flwr.app]
+publisher = "me"                  # and fab-include = ["rows.csv"] brings data along
+
+[tool.flwr.app.components]
+serverapp = "tacit.flower.serverapp:app"
+clientapp = "tacit.flower.clientapp:app"
+
+[tool.flwr.app.config]            # flwr run . --run-config "set='rounds=5 train.epochs=1'"
+config = "tacit.toml"
+set = ""                          # changes of that file
+out = ""                          # the run folder; without it a new one below ~/.flwr/tacit
+"""
+
+
+def flower_app(folder: str) -> str:
+    """The pyproject.toml of a Flower app in a folder of that name.
+
+    >>> 'name = "my-app-2"' in flower_app("My app 2")
+    True
+    """
+    letters = (letter if letter.isascii() and letter.isalnum() else "-" for letter in folder)
+    name = "".join(letters).lower()[:LONGEST].strip("-")
+    return _FLOWER.format(name=name if name[:1].isalpha() else f"tacit-{name}".strip("-"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
+import tacit as tacit_package
 from contracts.processes import Tacit
 
 
@@ -39,3 +41,27 @@ def test_nothing_is_overwritten_and_nothing_half_written(tacit: Tacit, tmp_path:
     )
     assert (tmp_path / "task.py").read_text() == "mine"
     assert not (tmp_path / "tacit.toml").exists()
+
+
+def test_a_project_for_flower_is_an_app_as_well(tacit: Tacit, tmp_path: Path) -> None:
+    done = tacit("init", "--flower", "my project")
+    assert done.stdout.splitlines()[-1] == "next: flwr run 'my project' --stream"
+    folder = tmp_path / "my project"
+    app = tomllib.loads((folder / "pyproject.toml").read_text())
+    assert app["project"]["name"] == "my-project"
+    assert app["project"]["dependencies"] == []  # an index may have something else by our name
+    for reference in app["tool"]["flwr"]["app"]["components"].values():
+        module, _, name = reference.partition(":")
+        source = Path(tacit_package.__file__).parent.joinpath(*module.split(".")[1:])
+        assert f"\n{name} = " in source.with_suffix(".py").read_text()
+    assert (folder / app["tool"]["flwr"]["app"]["config"]["config"]).is_file()
+
+
+def test_a_project_that_is_there_becomes_an_app_for_flower(tacit: Tacit, tmp_path: Path) -> None:
+    tacit("init")
+    (tmp_path / "tacit.toml").write_text("mine")
+    done = tacit("init", "--flower")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "tacit.toml").read_text() == "mine"
+    again = tacit("init", "--flower")
+    assert (again.returncode, "nothing is overwritten" in again.stderr) == (2, True)
