@@ -30,7 +30,7 @@ workers = 0
 """
 
 FORKS = """
-import json, os, resource, signal, sys, traceback
+import gc, json, os, resource, signal, sys, traceback
 
 def child(order):
     from tacit.cli.main import main
@@ -53,13 +53,17 @@ def child(order):
 
 if __name__ == "__main__":  # which worker processes import
     os.environ["GRPC_VERBOSITY"] = "NONE"  # as the commands that dial do before they import it
-    import sklearn.datasets, torch._dynamo
+    import cryptography.hazmat.backends.openssl.backend, rich._emoji_codes
+    import sklearn.datasets, sklearn.model_selection, sqlalchemy.dialects.sqlite, torch._dynamo
     import dp_accounting.pld, opacus.accountants
     import tacit.cli.audit_ledger, tacit.cli.audit_report, tacit.cli.comparing
-    import tacit.cli.findings, tacit.cli.flower_run, tacit.cli.forecast, tacit.cli.running
-    import tacit.cli.serving, tacit.cli.spent, tacit.cli.watching
-    import tacit.deployment.operator, tacit.deployment.site
+    import tacit.cli.findings, tacit.cli.flower_run, tacit.cli.forecast, tacit.cli.issuing
+    import tacit.cli.running
+    import tacit.cli.serving, tacit.cli.sites, tacit.cli.spent, tacit.cli.watching
+    import tacit.client.private, tacit.client.trial, tacit.models
+    import tacit.deployment.operator, tacit.deployment.preparing, tacit.deployment.site
 
+    gc.freeze()  # what a child's collector touches is copied
     for line in sys.stdin:
         order = json.loads(line)
         if "reap" in order:
