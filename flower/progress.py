@@ -22,9 +22,9 @@ class Batch:
     errors: int = 0
     """How many of the replies say that something failed."""
     sent: int = 0
-    """Bytes of records in the messages."""
+    """Bytes of arrays in the messages."""
     received: int = 0
-    """Bytes of records in the replies."""
+    """Bytes of arrays in the replies."""
     seconds: float = 0.0
     """From the push to the newest reply."""
     whole: bool = False
@@ -70,7 +70,7 @@ def round_of(message: Message) -> str:
 
 
 def size(message: Message) -> int:
-    """The bytes of the records that `message` carries."""
+    """The bytes of the arrays in `message`. Flower cannot count settings: "" is an error there."""
     if not message.has_content():
         return 0
-    return sum(record.count_bytes() for record in message.content.values())
+    return sum(record.count_bytes() for record in message.content.array_records.values())

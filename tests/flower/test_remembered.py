@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord
 from flwr.serverapp.strategy import FedAvg
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from tacit.flower.remembered import Unkept, remembered, remind
@@ -53,6 +53,7 @@ def through_a_store(tree: Any) -> Any:  # noqa: ANN401 - any attribute
 
 
 @given(TREES)
+@settings(deadline=None)
 def test_whatever_is_kept_comes_back_as_it_was(tree: Any) -> None:  # noqa: ANN401 - any attribute
     assert seen(through_a_store(tree)) == seen(tree)
 
