@@ -25,6 +25,7 @@ class Display:
     """Shows batches of messages and clients that raised, and adds up what there was."""
 
     app: App
+    quiet: bool = False
     events: TextIO | None = None
     """Where JSON goes, if that is the format."""
     line: Status | None = None
@@ -55,13 +56,20 @@ class Display:
             who = f"client {raised.client}, {_named(raised.kind, raised.round)}:"
             console.err().print(f"{who}\n{raised.traceback}", markup=False, soft_wrap=True)
 
-    def finished(self, nodes: int, workers: int, seconds: float) -> None:
-        """The last line."""
-        rounds, totals = len(self.rounds), self.totals
-        facts = {"app": self.app.name, "version": self.app.version, "rounds": rounds, **totals}
+    def listening(self, address: str, clients: int) -> None:
+        """Says where a coordinator is, and for how many it waits."""
         if self.events:
-            facts |= {"nodes": nodes, "workers": workers, "seconds": round(seconds, 4)}
-            console.emit({"event": "result", **facts}, self.events)
+            console.emit({"event": "listening", "address": address}, self.events)
+        elif not self.quiet:
+            console.say(f"listening on {address}; waiting for {clients} clients")
+
+    def finished(self, seconds: float, nodes: int, **facts: int) -> None:
+        """The last line; with JSON there are `facts` in it."""
+        rounds, totals = len(self.rounds), self.totals
+        if self.events:
+            about = {"app": self.app.name, "version": self.app.version, "rounds": rounds}
+            last = {"nodes": nodes, **facts, "seconds": round(seconds, 4)}
+            console.emit({"event": "result", **about, **totals, **last}, self.events)
             return
         console.say(
             f"{self.app.name} {self.app.version}: {rounds} rounds with {nodes} nodes, "
@@ -85,9 +93,9 @@ class Display:
 def showing(app: App, form: Format, *, quiet: bool) -> Iterator[Display]:
     """A display for stdout and stderr as they are. With JSON, the app's own prints go to stderr."""
     with ExitStack() as stack:
-        display = Display(app=app)
+        display = Display(app=app, quiet=quiet)
         if form is Format.JSON:
-            display.events = stack.enter_context(_stdout_for_events())
+            display.events = stack.enter_context(stdout_for_events())
         elif not quiet and console.err().is_terminal and not console.err().is_dumb_terminal:
             display.line = stack.enter_context(console.err().status("starting"))
         log_to(sys.stderr)
@@ -95,7 +103,7 @@ def showing(app: App, form: Format, *, quiet: bool) -> Iterator[Display]:
 
 
 @contextmanager
-def _stdout_for_events() -> Iterator[TextIO]:
+def stdout_for_events() -> Iterator[TextIO]:
     """Until it is left, what this process and its children print goes to stderr."""
     sys.stdout.flush()
     kept = os.dup(1)

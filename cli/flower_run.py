@@ -39,6 +39,6 @@ def simulate_app(
         with showing(app, form, quiet=quiet) as display:
             with simulated(app, each, workers, display.raised) as carrier:
                 run_server_app(app, run, carrier, display.watch)
-            display.finished(nodes, workers, time.monotonic() - began)
+            display.finished(time.monotonic() - began, nodes, workers=workers)
     except KeyboardInterrupt:
         raise Interrupted("interrupted.") from None

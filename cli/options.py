@@ -103,6 +103,13 @@ RunConfig = Annotated[
         help="With --flower: override its run config, as in `flwr run`: 'lr=0.1 rounds=5'.",
     ),
 ]
+NodeConfig = Annotated[
+    list[str],
+    typer.Option(
+        metavar="KEY=VALUE...",
+        help="With --flower: what the app is to know of this site, as for a SuperNode.",
+    ),
+]
 OPERATOR = Path("certs/operator")
 Insecure = Annotated[
     str | None,

@@ -56,7 +56,7 @@ def read_app(folder: Path, run_config: Sequence[str] = ()) -> App:
         config = get_fused_config_from_dir(folder, {})
     except (OSError, ValueError) as error:
         raise AppError(f"{folder}: no Flower app: {error}") from error
-    overrides = _overrides(run_config)
+    overrides = parse_config(run_config, "--run-config")
     if unknown := sorted(overrides.keys() - config.keys()):
         known = ", ".join(config) or "none"
         raise AppError(f"--run-config: the app has no key {unknown[0]!r}; it has: {known}.")
@@ -71,16 +71,17 @@ def read_app(folder: Path, run_config: Sequence[str] = ()) -> App:
     )
 
 
-def _overrides(run_config: Sequence[str]) -> UserConfig:
-    for text in run_config:
+def parse_config(texts: Sequence[str], option: str) -> UserConfig:
+    """What `texts`, such as "lr=0.1 rounds=5", say, which `option` was given. Raises `AppError`."""
+    for text in texts:
         if "=" not in text and not text.endswith(".toml"):
-            raise AppError(f"--run-config: expected KEY=VALUE or a TOML file, got {text!r}.")
+            raise AppError(f"{option}: expected KEY=VALUE or a TOML file, got {text!r}.")
     try:
-        return parse_config_args(list(run_config) or None)
+        return parse_config_args(list(texts) or None)
     except (OSError, ValueError) as error:
-        raise AppError(f"--run-config: {error}") from error
+        raise AppError(f"{option}: {error}") from error
     except click.ClickException as error:
-        raise AppError(f"--run-config: {error.message}") from error
+        raise AppError(f"{option}: {error.message}") from error
 
 
 def _loaded(reference: str, folder: Path, kind: type[Loaded]) -> Loaded:

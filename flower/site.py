@@ -25,6 +25,7 @@ from .codec import read_message, read_state, write_message, write_state
 from .handling import call, refusal
 from .progress import round_of
 
+Scalar = bool | float | int | str
 log = logging.getLogger("tacit.client")
 
 
@@ -87,10 +88,9 @@ class _Place:
             )
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise Disagreement("The coordinator does not say what a Flower app needs.") from error
-        if _kinds(place.run_config) != _kinds(site.app.run_config):
-            raise Disagreement(
-                "The coordinator's run config has other keys or types than the app's."
-            )
+        scalars = all(isinstance(value, Scalar) for value in place.run_config.values())
+        if not scalars or place.run_config.keys() != site.app.run_config.keys():
+            raise Disagreement("The coordinator's run config has other keys than that of the app.")
         return place
 
     def responding(self, client_app: ClientApp) -> Respond:
@@ -135,7 +135,3 @@ class _Place:
             name: shown(fact) if isinstance(fact, str) else fact for name, fact in facts.items()
         }
         self.site.observe(News(event=event, text=shown(text), facts=facts))
-
-
-def _kinds(config: UserConfig) -> dict[str, type]:
-    return {key: type(value) for key, value in config.items()}
