@@ -13,7 +13,8 @@ from flwr.common.constant import ErrorCode
 from flwr.supercore.run import Run
 from tacit.flower.grid import Reply, TacitGrid
 
-Handle = Callable[[Message, Context], Message]
+Handle = Callable[[Message, Context], Message | None]
+"""What a ClientApp does with a message; without a reply, the node is silent."""
 
 
 @dataclass(eq=False)
@@ -49,7 +50,8 @@ class Nodes:
             except Exception as error:  # noqa: BLE001 - as Flower's own engines do
                 code = ErrorCode.CLIENT_APP_RAISED_EXCEPTION
                 found = Message(Error(code, f"{type(error)}:<'{error}'>"), reply_to=message)
-        reply(found)
+        if found is not None:
+            reply(found)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,20 +135,30 @@ def test_who_is_no_site_of_the_study_is_not_asked_and_the_log_says_why(
 def test_two_sites_of_one_name_are_both_left_out_until_one_has_gone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    nodes = sites(tmp_path)
-    nodes[13] = {"name": NAMES[0], "state": str(tmp_path / "other")}
-    config = study(deployment={"deadline": 2.5, "may_miss": 1}, rounds=1)
-    found = with_sites(config, tmp_path, nodes)
-    assert "Nodes 11 and 13 both say to be 'client-000', and neither is asked" in caplog.text
-    assert [committed.admitted for committed, _ in found.history] == [1]
+    both = "Nodes 11 and 13 both say to be 'client-000', and neither is asked"
+    present, configs = list[list[int]](), sites(tmp_path)
+    configs[13] = {"name": NAMES[0], "state": str(tmp_path / "other")}
 
+    def handle(message: Message, context: Context) -> Message:
+        if message.metadata.message_type != "query":
+            present.append(list(nodes.configs))
+        return app(message, context)
 
-def test_who_does_not_answer_in_time_has_failed_and_is_not_waited_for(tmp_path: Path) -> None:
-    nodes = sites(tmp_path)
-    del nodes[12]
-    config = study(deployment={"deadline": 0.5, "may_miss": 1}, rounds=1)
-    found = with_sites(config, tmp_path, nodes)
-    assert [committed.admitted for committed, _ in found.history] == [1]
+    with grid_of(handle, configs) as (grid, nodes):
+        ids = nodes.nodes
+
+        def leaving() -> Sequence[int]:
+            if both in caplog.text:
+                nodes.configs.pop(13, None)
+            return ids()
+
+        nodes.nodes = leaving  # type: ignore[method-assign]
+        run = RunFolder(tmp_path / "run")
+        found = execute(deployed(grid, study(rounds=1), run), run)
+    assert [committed.admitted for committed, _ in found.history] == [2]
+    assert both in caplog.text
+    assert present
+    assert not any(13 in those for those in present)
 
 
 def test_a_sites_error_says_where_it_was_and_not_what_it_says(
