@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copyreg
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 
-from flwr.app import Message
+from flwr.app import Array, Message
 
 SHARED = 1024
 """Bytes from which on a string of bytes is a part of its own."""
@@ -24,6 +25,13 @@ class Packed:
 
     frame: bytes
     parts: Mapping[int, bytes] = field(repr=False)
+
+
+def _plain(array: Array) -> tuple[Callable[..., Array], tuple[object, ...]]:
+    return Array, (array.dtype, array.shape, array.stype, array.data)
+
+
+copyreg.pickle(Array, _plain)  # once asked for its id, an Array keeps views that no pickle can hold
 
 
 def pack(message: Message) -> Packed:

@@ -98,8 +98,9 @@ class _Worker:
         self.held |= new
         with self._noticing():
             self.connection.send((packed.frame, context, new, old))
-            found: Answer = self.connection.recv()
-        return found
+            context, traceback = self.connection.recv()
+            reply = self.connection.recv_bytes()  # large: without a copy in a pickle
+        return Answer(reply=reply, context=context, traceback=traceback)
 
     @contextmanager
     def _noticing(self) -> Iterator[None]:
@@ -124,4 +125,6 @@ def _worker(app: App, connection: Connection) -> None:
         for name in old:
             del held[name]
         held |= new
-        connection.send(answer(client_app, frame, held, context))
+        found = answer(client_app, frame, held, context)
+        connection.send((found.context, found.traceback))
+        connection.send_bytes(found.reply)

@@ -107,6 +107,7 @@ def one_that_raises_does_not_stop_the_others(grid: TacitGrid) -> None:
 
 def what_a_client_does_to_its_message_reaches_nobody_else(grid: TacitGrid) -> None:
     sent = weights(0.5, value=7)
+    assert sent.object_id  # for which Flower keeps more in an Array than its bytes
     for _ in range(2):
         found = [numbers(reply) for reply in ask(grid, "train.spoil", sent)]
         assert [(each["first"], each["value"]) for each in found] == [(0.5, 7)] * NODES
