@@ -159,8 +159,10 @@ def on_flower(
         f"num-supernodes={nodes}",
     ]
     command += [word for change in changes for word in ("--run-config", change)]
-    with (home / "log").open("w") as log:
-        subprocess.Popen(link, env=env, stdout=log, stderr=log)
+    with (
+        (home / "log").open("w") as log,
+        subprocess.Popen(link, env=env, stdout=log, stderr=log),
+    ):
         try:
             await_port(port, seconds)
             subprocess.run(command, env=env, check=True, capture_output=True, text=True)
