@@ -17,7 +17,8 @@ from . import console
 from .options import Format
 
 if TYPE_CHECKING:
-    from rich.status import Status
+    from rich.live import Live
+    from rich.spinner import Spinner
 
 
 @dataclass(kw_only=True)
@@ -28,7 +29,7 @@ class Display:
     quiet: bool = False
     events: TextIO | None = None
     """Where JSON goes, if that is the format."""
-    line: Status | None = None
+    live: Live | None = None
     """What is going on, on a terminal."""
     rounds: set[str] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
@@ -42,10 +43,9 @@ class Display:
         """Shows how far `batch` is."""
         if batch.done:
             self._add(batch)
-        if self.line:
-            self.line.update(
-                f"{_named(batch.kind, batch.round)}: {batch.replies} replies of {batch.messages}"
-            )
+        if self.live:
+            about = _named(batch.kind, batch.round)
+            self.live.update(_spinner(f"{about}: {batch.replies} replies of {batch.messages}"))
 
     def raised(self, raised: Raised) -> None:
         """Shows why a client failed: once, however many fail alike."""
@@ -64,17 +64,21 @@ class Display:
             console.say(f"listening on {address}; waiting for {clients} clients")
 
     def finished(self, seconds: float, nodes: int, **facts: int) -> None:
-        """The last line; with JSON there are `facts` in it."""
+        """The last line, in place of that which is live; with JSON there are `facts` in it."""
+        if self.live:
+            self.live.stop()
         rounds, totals = len(self.rounds), self.totals
         if self.events:
             about = {"app": self.app.name, "version": self.app.version, "rounds": rounds}
             last = {"nodes": nodes, **facts, "seconds": round(seconds, 4)}
             console.emit({"event": "result", **about, **totals, **last}, self.events)
             return
+        from rich.filesize import decimal
+
         console.say(
             f"{self.app.name} {self.app.version}: {rounds} rounds with {nodes} nodes, "
             f"{totals['messages']} messages, {totals['replies']} replies, {totals['errors']} errors, "
-            f"{totals['sent'] / 1e6:.1f} MB sent, {totals['received'] / 1e6:.1f} MB received, "
+            f"{decimal(totals['sent'])} sent, {decimal(totals['received'])} received, "
             f"{seconds:.1f} s"
         )
 
@@ -97,8 +101,8 @@ def showing(app: App, form: Format, *, quiet: bool) -> Iterator[Display]:
         if form is Format.JSON:
             display.events = stack.enter_context(stdout_for_events())
         elif not quiet and console.err().is_terminal and not console.err().is_dumb_terminal:
-            display.line = stack.enter_context(console.err().status("starting"))
-        log_to(sys.stderr)
+            display.live = stack.enter_context(_live())
+        log_to(sys.stderr, coloured=console.err().is_terminal)
         yield display
 
 
@@ -115,6 +119,24 @@ def stdout_for_events() -> Iterator[TextIO]:
         sys.stdout.flush()
         os.dup2(kept, 1)
         os.close(kept)
+
+
+def _live() -> Live:
+    """A line at the end of stderr; what the app writes to a terminal goes above it."""
+    from rich.live import Live
+
+    return Live(
+        _spinner("starting"),
+        console=console.err(),
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),
+    )
+
+
+def _spinner(text: str) -> Spinner:
+    from rich.spinner import Spinner
+
+    return Spinner("dots", text)
 
 
 def _named(kind: str, round: str) -> str:
