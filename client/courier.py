@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -66,9 +67,11 @@ class Courier(Dialler):
         respond, assembly = self._respond(next(arriving, pb.Parcel())), Assembly()
         for parcel in arriving:
             if parcel.WhichOneof("parcel") == "over":
-                if parcel.over.complete:
-                    return shown(parcel.over.reason)
-                raise Lost(parcel.over.reason)
+                if not parcel.over.complete:
+                    raise Lost(parcel.over.reason)
+                with suppress(grpc.RpcError):
+                    next(arriving, None)  # the end: who is cancelled does not know that this came
+                return shown(parcel.over.reason)
             if (letter := assembly.add(parcel)) is not None:
                 leaving.put(Letter(letter.name, self._answer(letter, respond)))
                 self._patience = self.shortest

@@ -98,7 +98,7 @@ async def _allowed(
         reason = f"the role {identity.role}, where {' or '.join(roles)} is needed"
         await refuse(context, journal, identity.name, grpc.StatusCode.PERMISSION_DENIED, reason)
     if identity.role is Role.CLIENT and identity.name not in clients:
-        reason = "not on the list of clients (deployment.clients)"
+        reason = "not on the list of clients (deployment.clients, or --client)"
         await refuse(context, journal, identity.name, grpc.StatusCode.PERMISSION_DENIED, reason)
     return identity
 

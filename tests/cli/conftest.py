@@ -57,8 +57,8 @@ if __name__ == "__main__":  # which worker processes import
     import sklearn.datasets, sklearn.model_selection, sqlalchemy.dialects.sqlite, torch._dynamo
     import dp_accounting.pld, opacus.accountants
     import tacit.cli.audit_ledger, tacit.cli.audit_report, tacit.cli.comparing
-    import tacit.cli.findings, tacit.cli.flower_run, tacit.cli.forecast, tacit.cli.issuing
-    import tacit.cli.running
+    import tacit.cli.findings, tacit.cli.flower_join, tacit.cli.flower_run
+    import tacit.cli.flower_serve, tacit.cli.forecast, tacit.cli.issuing, tacit.cli.running
     import tacit.cli.serving, tacit.cli.sites, tacit.cli.spent, tacit.cli.watching
     import tacit.client.private, tacit.client.trial, tacit.models
     import tacit.deployment.operator, tacit.deployment.preparing, tacit.deployment.site

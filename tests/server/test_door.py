@@ -107,7 +107,7 @@ def noted(siege: Siege, client: str, reason: str) -> bool:
 
 WRONG = {
     "revoked": ("ron", UNAUTHENTICATED, "revoked"),
-    "on no list": ("sue", DENIED, "not on the list of clients (deployment.clients)"),
+    "on no list": ("sue", DENIED, "not on the list of clients (deployment.clients, or --client)"),
     "an operator": ("operator", DENIED, "the role operator, where client is needed"),
 }
 
