@@ -98,7 +98,11 @@ LONGEST = 30
 """Letters of an app's name."""
 
 _FLOWER = """\
-# Flower runs this folder as an app: `flwr run . --stream`, here with tacit's coordinator and clients.
+# Flower runs this folder as an app, with tacit's coordinator and clients:
+#   flwr run . --stream                         simulates them, here or on a Ray cluster: any node can
+#                                               be any client, and more (num-supernodes) are faster
+#   flwr run . SUPERLINK --stream               is a deployment, whose SuperNodes are its sites:
+#   flower-supernode ... --node-config 'name="client-000" state="/var/lib/tacit"'
 # tacit itself must be installed wherever the app runs: were it listed in `dependencies`, Flower would
 # fetch what a package index has by that name.
 [project]

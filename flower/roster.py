@@ -84,7 +84,8 @@ class Roster:
         now = set(self.grid.get_node_ids())
         new = sorted(now - set(self._present))
         self._present = [*(node for node in self._present if node in now), *new]
-        self._ask(node for node in new if node not in self._sites)
+        self._sites = {node: site for node, site in self._sites.items() if node in now}
+        self._ask(new)  # also who comes back: it may be another now
 
     def _ask(self, nodes: Iterable[int]) -> None:
         content = hello(self.study)
