@@ -102,7 +102,7 @@ def showing(app: App, form: Format, *, quiet: bool) -> Iterator[Display]:
             display.events = stack.enter_context(stdout_for_events())
         elif not quiet and console.err().is_terminal and not console.err().is_dumb_terminal:
             display.live = stack.enter_context(_live())
-        log_to(sys.stderr, coloured=console.err().is_terminal)
+        log_to(sys.stderr, coloured=sys.stderr.isatty())
         yield display
 
 

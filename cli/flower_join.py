@@ -30,7 +30,7 @@ def join_app(
     with ExitStack() as stack:
         events = stack.enter_context(stdout_for_events()) if form is Format.JSON else None
         observe = observing(name, form, events)
-        log_to(sys.stderr)
+        log_to(sys.stderr, coloured=sys.stderr.isatty())
         site = AppSite(
             app=read_app(app),
             folder=folder,

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from contracts.apps import write_app
 from tacit.flower.app import read_app
-from tacit.flower.nodes import contexts
 from tacit.flower.hosting import new_run, run_server_app
+from tacit.flower.nodes import contexts
 from tacit.flower.workers import simulated
 from tacit.wire.errors import AppError
 
