@@ -140,7 +140,7 @@ def test_two_sites_of_one_name_are_both_left_out_until_one_has_gone(
     configs[13] = {"name": NAMES[0], "state": str(tmp_path / "other")}
 
     def handle(message: Message, context: Context) -> Message:
-        if message.metadata.message_type != "query":
+        if message.metadata.message_type != "query" and message.metadata.dst_node_id in (11, 13):
             present.append(list(nodes.configs))
         return app(message, context)
 
