@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -66,21 +66,11 @@ def pld_epsilon(
     counts: Counts, delta: float, adjacency: Adjacency, interval: float = INTERVAL
 ) -> float | None:
     """ε by privacy loss distributions, rounded up; None for events that it does not know."""
-    from dp_accounting import UnsupportedEventError
-    from dp_accounting.pld import PLDAccountant
-
-    if not all(happened_under(event, adjacency) for event in counts):
+    at = _pld_of(tuple(counts.items()), adjacency, interval)
+    if at is None:
         return None
-    accountant = PLDAccountant(
-        neighboring_relation=_relation(adjacency), value_discretization_interval=interval
-    )
-    try:
-        with _quiet():
-            for event, times in counts.items():
-                accountant.compose(_dp_event(event), times)
-            return max(float(accountant.get_epsilon(delta)), 0.0)
-    except UnsupportedEventError:
-        return None
+    with _quiet():
+        return max(float(at(delta)), 0.0)
 
 
 def prv_epsilon(
@@ -174,6 +164,29 @@ def rdp_of(event: Event, adjacency: Adjacency) -> NDArray[np.float64]:
     except UnsupportedEventError as error:
         raise Unaccountable(f"RDP cannot account for this: {error}") from None
     return np.asarray(accountant.rdp, dtype=np.float64)
+
+
+@lru_cache(maxsize=16)  # each is slow to make, asked for many δ, and takes megabytes
+def _pld_of(
+    counts: tuple[tuple[Event, int], ...], adjacency: Adjacency, interval: float
+) -> Callable[[float], float] | None:
+    """ε at any δ."""
+    from dp_accounting import UnsupportedEventError
+    from dp_accounting.pld import PLDAccountant
+
+    if not all(happened_under(event, adjacency) for event, _ in counts):
+        return None
+    accountant = PLDAccountant(
+        neighboring_relation=_relation(adjacency), value_discretization_interval=interval
+    )
+    try:
+        with _quiet():
+            for event, times in counts:
+                accountant.compose(_dp_event(event), times)
+    except UnsupportedEventError:
+        return None
+    epsilon: Callable[[float], float] = accountant.get_epsilon
+    return epsilon
 
 
 def _scaled(event: Event, sensitivity: int) -> Event:
