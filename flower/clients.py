@@ -63,9 +63,12 @@ class Clients:
 
         def answered(data: bytes) -> None:
             found = read_reply(data, message)
-            if found.has_error():
-                self.raised(_raised(client, message, lines(found.error.reason or "")))
-            reply(found)
+            try:
+                if found.has_error():
+                    self.raised(_raised(client, message, lines(found.error.reason or "")))
+                reply(found)
+            except Exception as error:  # noqa: BLE001 - the client has answered all the same
+                reply(error)
 
         def expired() -> None:
             reason = f"{client} did not answer within its time to live."

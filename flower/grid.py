@@ -19,10 +19,9 @@ from flwr.supercore.constant import SYSTEM_MESSAGE_TYPE
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
-from ..wire.errors import TacitError
 from .progress import Batch, Watch, batch_of
 
-Reply = Callable[[Message | TacitError], None]
+Reply = Callable[[Message | Exception], None]
 
 
 class Carrier(Protocol):
@@ -35,8 +34,9 @@ class Carrier(Protocol):
     def send(self, message: Message, reply: Reply) -> None:
         """Starts to carry `message` to its node; `reply` is called once, from any thread.
 
-        A node that fails, or is not there, is a reply with an `Error`, as Flower has it. A `TacitError`
-        in place of a reply ends the run: there is nothing left to carry with. Then `send` raises it.
+        A node that fails, or is not there, is a reply with an `Error`, as Flower has it. An
+        exception in place of a reply ends the run: there is nothing left to carry with. Then `send`
+        raises it.
         """
         ...
 
@@ -59,14 +59,14 @@ class TacitGrid(Grid):
       - Every message that was pushed has one reply, which is pulled once; when the message's time to
         live is over, that is an `Error`.
       - Replies come in the order of their messages, whoever was first: a sum over them has one value.
-      - Once the carrier is lost, whoever waits for a reply has its `TacitError` raised.
+      - Once the carrier is lost, or `watch` has raised, whoever waits for a reply has that raised.
     """
 
     carrier: Carrier
     _run: Run
     watch: Watch = field(default=lambda batch: None, repr=False)
     _pushed: dict[str, _Pushed] = field(default_factory=dict, repr=False)
-    _lost: TacitError | None = field(default=None, repr=False)
+    lost: Exception | None = field(default=None, repr=False)
     _changed: Condition = field(default_factory=Condition, repr=False)
 
     def __post_init__(self) -> None:
@@ -110,7 +110,7 @@ class TacitGrid(Grid):
         if batch:
             with self._changed:
                 batch.whole = True
-                self.watch(batch)
+                self._show(batch)
         return names
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
@@ -144,12 +144,12 @@ class TacitGrid(Grid):
     def _await(self, pushed: _Pushed, until: float) -> None:
         """Until `pushed` has its reply, or there will be none in time."""
         until = min(until, pushed.expires)
-        while not pushed.reply and not self._lost and (left := until - time.monotonic()) > 0:
+        while not pushed.reply and not self.lost and (left := until - time.monotonic()) > 0:
             self._changed.wait(min(left, threading.TIMEOUT_MAX))
 
     def _pulled(self, names: Sequence[str]) -> list[Message]:
-        if self._lost:
-            raise self._lost
+        if self.lost:
+            raise self.lost
         return [reply for name in names if (reply := self._pull(name))]
 
     def _pull(self, name: str) -> Message | None:
@@ -163,16 +163,22 @@ class TacitGrid(Grid):
             del self._pushed[name]
         return pushed.reply
 
-    def _arrived(self, reply: Message | TacitError) -> None:
+    def _arrived(self, reply: Message | Exception) -> None:
         with self._changed:
-            if isinstance(reply, TacitError):
-                self._lost = reply
+            if isinstance(reply, Exception):
+                self.lost = reply
             elif pushed := self._pushed.get(reply.metadata.reply_to_message_id):
                 reply.metadata.__dict__["_message_id"] = str(uuid4())
                 pushed.reply = reply
                 pushed.batch.answered(reply)
-                self.watch(pushed.batch)
+                self._show(pushed.batch)
             self._changed.notify_all()
+
+    def _show(self, batch: Batch) -> None:
+        try:
+            self.watch(batch)
+        except Exception as error:  # noqa: BLE001 - the carrier's thread must not end by it
+            self.lost = error
 
 
 def _unknown(name: str) -> Message:

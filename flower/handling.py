@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-import traceback
-
 from flwr.app import Context, Error, Message
 from flwr.clientapp import ClientApp
 from flwr.clientapp.client_app import LoadClientAppError
 from flwr.common.constant import ErrorCode
-
-
-def handle(app: ClientApp, message: Message, context: Context) -> tuple[Message, str]:
-    """The reply of `app`, which may change `context`; if it raised, an `Error` and its traceback.
-
-    If there is a traceback, `context` is not to be kept.
-    """
-    try:
-        return call(app, message, context), ""
-    except Exception as error:  # noqa: BLE001 - the app is the user's code
-        reason = f"{type(error).__name__}: {error}"
-        return refusal(error, message, reason), traceback.format_exc()
 
 
 def call(app: ClientApp, message: Message, context: Context) -> Message:

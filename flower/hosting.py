@@ -27,8 +27,8 @@ def run_server_app(
 ) -> Context:
     """Runs the ServerApp to its end; returns its context.
 
-    `watch` is told how far each batch of messages is. Raises what `carrier` raised, and `AppError`
-    with the traceback if the app raised.
+    `watch` is told how far each batch of messages is. Raises what it or `carrier` raised, and
+    `AppError` with the traceback if the app raised.
     """
     server_app = app.server_app()
     grid = TacitGrid(carrier, run, watch)
@@ -44,6 +44,8 @@ def run_server_app(
     except TacitError:
         raise
     except Exception as error:  # the app is the user's code
+        if error is grid.lost:
+            raise
         line = f"{app.name}: the ServerApp raised {type(error).__name__}: {error}"
         raise AppError(" ".join(line.split()), traceback.format_exc()) from error
     return context

@@ -10,14 +10,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
+from traceback import format_exc
 
 from flwr.app import Context, Error, Message, RecordDict, UserConfig
 from flwr.clientapp import ClientApp
 from flwr.common.constant import ErrorCode
 
-from ..wire.errors import TacitError
 from .grid import Reply
-from .handling import handle
+from .handling import call, refusal
 from .packing import Packed, pack, unpack
 from .progress import round_of
 
@@ -91,9 +91,12 @@ def contexts(run_id: int, nodes: int, run_config: UserConfig) -> dict[int, Conte
 def answer(app: ClientApp, frame: bytes, parts: Mapping[int, bytes], context: bytes) -> Answer:
     """Calls `app` with copies of its own of a packed message and of a context."""
     message, own = unpack(frame, parts), pickle.loads(context)  # noqa: S301 - we wrote it
-    reply, traceback = handle(app, message, own)
-    kept = context if traceback else pickle.dumps(own)
-    return Answer(reply=pickle.dumps(reply), context=kept, traceback=traceback)
+    try:
+        reply = pickle.dumps(call(app, message, own))
+        return Answer(reply=reply, context=pickle.dumps(own))
+    except Exception as error:  # noqa: BLE001 - the app, and what it returns, is the user's code
+        refused = refusal(error, message, f"{type(error).__name__}: {error}")
+        return Answer(reply=pickle.dumps(refused), context=context, traceback=format_exc())
 
 
 class Nodes:
@@ -114,7 +117,7 @@ class Nodes:
         """For each node that has something to do: what it has to do after that."""
         self._wanted: Counter[int] = Counter()
         self._lock = threading.Lock()
-        self.lost: TacitError | None = None
+        self.lost: Exception | None = None
 
     def nodes(self) -> Sequence[int]:
         """All of them, in the order of their partitions."""
@@ -139,7 +142,7 @@ class Nodes:
     def work(self, ask: Ask) -> None:
         """Takes what is to do next, until `stop`. May run in several threads.
 
-        If `ask` raises a `TacitError`, whoever did the work is gone, and the run ends.
+        If `ask` raises, whoever did the work is gone, and the run ends.
         """
         for errand in iter(self._ready.get, None):
             if _is_over(errand.message):
@@ -148,12 +151,11 @@ class Nodes:
                 errand.reply(_failure(errand.message, ErrorCode.MESSAGE_UNAVAILABLE, reason))
                 continue
             try:
-                answer = ask(errand, self._contexts[errand.node])
-            except TacitError as lost:
+                self._settle(errand, ask(errand, self._contexts[errand.node]))
+            except Exception as lost:  # noqa: BLE001 - nobody would answer, and all would wait
                 self.lost = lost
                 errand.reply(lost)
                 return
-            self._settle(errand, answer)
 
     def wants(self, part: int) -> bool:
         """Whether a message under way holds the part of that name."""

@@ -50,7 +50,10 @@ class Batch:
 
 
 Watch = Callable[[Batch], None]
-"""Is told of each change of a batch, by one thread at a time. It must not keep it from its work."""
+"""Is told of each change of a batch, by one thread at a time, which it must not keep waiting.
+
+If it raises, the run ends.
+"""
 
 
 def batch_of(first: Message) -> Batch:

@@ -25,7 +25,7 @@ from tacit.flower.app import App, read_app
 from tacit.flower.clients import Clients, node_id
 from tacit.flower.grid import TacitGrid
 from tacit.flower.hosting import new_run
-from tacit.wire.errors import Refused, TacitError
+from tacit.wire.errors import Refused
 
 pytestmark = pytest.mark.filterwarnings(  # Flower's own, when it lists an app's files
     "ignore:GitWildMatchPattern:DeprecationWarning"
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.filterwarnings(  # Flower's own, when it lists an app's
 FOLDER = Path(__file__).parents[1] / "contracts" / "flower_app"
 LARGE = 20 << 20
 CONTEXT = get_context("forkserver")
-Replies = SimpleQueue[Message | TacitError]
+Replies = SimpleQueue[Message | Exception]
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,6 @@ from tacit.flower.clients import Clients, node_id
 from tacit.flower.codec import write_message
 from tacit.flower.hosting import new_run
 from tacit.wire import federation_pb2 as pb
-from tacit.wire.errors import TacitError
 from tacit.wire.parcels import LARGEST, Letter, parcels
 from tacit.wire.protocol import PROTOCOL
 
@@ -96,11 +95,11 @@ def peer(place: Place, carrier: Clients, attendance: pb.Parcel) -> Peer:
     return found
 
 
-def ask(carrier: Clients) -> SimpleQueue[Message | TacitError]:
+def ask(carrier: Clients) -> SimpleQueue[Message | Exception]:
     TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, SUPERLINK_NODE_ID, 1
     message = Message(RecordDict(), node_id("mallory"), "query", ttl=30.0)
     message.metadata.__dict__["_message_id"] = os.urandom(8).hex()
-    replies: SimpleQueue[Message | TacitError] = SimpleQueue()
+    replies: SimpleQueue[Message | Exception] = SimpleQueue()
     carrier.send(message, replies.put)
     return replies
 

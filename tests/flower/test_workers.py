@@ -13,11 +13,13 @@ import pytest
 from contracts.apps import write_app
 from contracts.carrier import FOLDER, check_carrier, weights
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.common.constant import ErrorCode
 from flwr.supercore.run import Run
 from tacit.flower.app import App, read_app
 from tacit.flower.grid import TacitGrid
 from tacit.flower.hosting import new_run
 from tacit.flower.nodes import Nodes, Raised, contexts
+from tacit.flower.progress import Batch, Watch
 from tacit.flower.workers import simulated
 from tacit.wire.errors import AppError, WorkerLost
 
@@ -107,6 +109,49 @@ def test_an_app_that_cannot_be_loaded_says_why_before_the_run(tmp_path: Path, wo
         simulated(app, contexts(1, 2, {}), workers).__enter__()
     assert "colour = {}['blue']" in caught.value.traceback
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_cannot_be_kept_of_a_node_is_an_error_of_its_app(tmp_path: Path, workers: int) -> None:
+    code = """
+        from flwr.app import Message, RecordDict
+        from flwr.clientapp import ClientApp
+
+        client = ClientApp()
+
+        @client.query()
+        def query(message, context):
+            context.opened = lambda: None
+            return Message(RecordDict(), reply_to=message)
+    """
+    app = read_app(write_app(tmp_path, f"app_that_keeps_a_function_{workers}", code))
+    run = new_run(app)
+    with simulated(app, contexts(run.run_id, 1, app.run_config), workers) as nodes:
+        message = Message(RecordDict(), nodes.nodes()[0], "query")
+        (reply,) = TacitGrid(nodes, run).send_and_receive([message], timeout=30.0)
+    assert reply.error.code == ErrorCode.CLIENT_APP_RAISED_EXCEPTION
+    assert "pickle" in str(reply.error.reason)
+
+
+def test_a_run_that_cannot_be_shown_ends_and_nobody_waits() -> None:
+    """Where its lines go is closed, say."""
+    app = read_app(FOLDER)
+    run = new_run(app)
+
+    def shut(told: Batch | Raised) -> None:
+        raise BrokenPipeError("nobody reads this")
+
+    def ask(nodes: Nodes, kind: str, watch: Watch) -> None:
+        message = Message(weights(0.0), nodes.nodes()[0], kind)
+        TacitGrid(nodes, run, watch).send_and_receive([message], timeout=30.0)
+
+    with pytest.raises(BrokenPipeError), in_process(app, run, 1) as nodes:
+        ask(nodes, "train", shut)
+    with (
+        pytest.raises(BrokenPipeError),
+        simulated(app, contexts(run.run_id, 1, app.run_config), 0, shut) as nodes,
+    ):
+        ask(nodes, "train.fail", lambda batch: None)
 
 
 def test_whoever_raised_is_told_with_the_traceback_of_the_app() -> None:
