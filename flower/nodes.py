@@ -51,9 +51,9 @@ class Errand:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A reply and a context as bytes; and, if the app raised, its traceback."""
+    """A reply, a context as bytes and, if the app raised, its traceback."""
 
-    reply: bytes
+    reply: Packed
     context: bytes
     traceback: str = field(default="", repr=False)
 
@@ -92,11 +92,10 @@ def answer(app: ClientApp, frame: bytes, parts: Mapping[int, bytes], context: by
     """Calls `app` with copies of its own of a packed message and of a context."""
     message, own = unpack(frame, parts), pickle.loads(context)  # noqa: S301 - we wrote it
     try:
-        reply = pickle.dumps(call(app, message, own))
-        return Answer(reply=reply, context=pickle.dumps(own))
+        return Answer(reply=pack(call(app, message, own)), context=pickle.dumps(own))
     except Exception as error:  # noqa: BLE001 - the app, and what it returns, is the user's code
         refused = refusal(error, message, f"{type(error).__name__}: {error}")
-        return Answer(reply=pickle.dumps(refused), context=context, traceback=format_exc())
+        return Answer(reply=pack(refused), context=context, traceback=format_exc())
 
 
 class Nodes:
@@ -169,7 +168,7 @@ class Nodes:
     def _settle(self, errand: Errand, answer: Answer) -> None:
         self._contexts[errand.node] = answer.context
         self._next(errand)
-        reply: Message = pickle.loads(answer.reply)  # noqa: S301 - from our own process
+        reply = unpack(answer.reply.frame, answer.reply.parts)
         if answer.traceback:
             self._raised(self._who(errand, reply, answer.traceback))
         errand.reply(reply)

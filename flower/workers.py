@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from ..simulations.processes import begin, leave, obituary, one_thread, started
 from ..wire.errors import AppError, WorkerLost
 from .app import App
 from .nodes import Answer, Ask, Errand, Nodes, Raised, answer
+from .packing import Packed
 
 
 @contextmanager
@@ -98,8 +100,9 @@ class _Worker:
         self.held |= new
         with self._noticing():
             self.connection.send((packed.frame, context, new, old))
-            context, traceback = self.connection.recv()
-            reply = self.connection.recv_bytes()  # large: without a copy in a pickle
+            frame, names, context, traceback = self.connection.recv()
+            parts = {name: self.connection.recv_bytes() for name in names}  # no copy in a pickle
+        reply = Packed(frame=frame, parts=parts)
         return Answer(reply=reply, context=context, traceback=traceback)
 
     @contextmanager
@@ -119,6 +122,7 @@ def _worker(app: App, connection: Connection) -> None:
     except AppError as error:
         connection.send(error)
         leave()
+    gc.freeze()  # what the app has imported is no garbage; Flower has it looked for again and again
     connection.send(None)
     while True:
         frame, context, new, old = connection.recv()
@@ -126,5 +130,7 @@ def _worker(app: App, connection: Connection) -> None:
             del held[name]
         held |= new
         found = answer(client_app, frame, held, context)
-        connection.send((found.context, found.traceback))
-        connection.send_bytes(found.reply)
+        reply = found.reply
+        connection.send((reply.frame, [*reply.parts], found.context, found.traceback))
+        for part in reply.parts.values():
+            connection.send_bytes(part)
