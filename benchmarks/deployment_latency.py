@@ -4,8 +4,9 @@
 
 The coordinator is a real one, with its store and ledger on disk; so are the two agents, each in a
 process of its own. Their clients return a difference at once. A round is counted from one commit to
-the next. `--flower` names the interpreter of an environment with Flower, whose SuperLink and two
-SuperNodes then do the same on the same machine.
+the next. The same as an app of Flower, whose FedAvg averages the parameters, is measured on tacit's
+coordinator. `--flower` names the interpreter of an environment with Flower, whose SuperLink and two
+SuperNodes then run that app on the same machine.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from loopback.agents import attend
 from loopback.coordinator import host
-from loopback.flower import flower_rounds
+from loopback.flower import app_rounds, flower_rounds
 from loopback.parties import make_parties, names
 from loopback.plan import Plan, Took
 from loopback.process import Process, processes
@@ -68,6 +70,11 @@ def main() -> None:
         both = tacit(folder / "both", asked.rounds, evaluates=True)
         print(row("tacit: fit and evaluate", both.periods))
         print(row("of which evaluate", both.evaluations), flush=True)
+        if find_spec("flwr") is None:
+            print("\nAn app of Flower was not measured: Flower is not installed here.")
+        else:
+            seconds = app_rounds(folder / "app", folder / "certs", SITES, asked.rounds + 1, SIZE)
+            print(row("tacit: an app of Flower, fit", seconds[1:]), flush=True)
         if asked.flower:
             seconds = flower_rounds(asked.flower, folder / "flower", asked.rounds, SIZE)
             print(row("Flower: fit, without TLS", seconds[1:]))

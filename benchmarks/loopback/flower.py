@@ -1,10 +1,11 @@
-"""The same rounds by Flower: a SuperLink and two SuperNodes on loopback run an app that is made here."""
+"""The same rounds as a Flower app: on a SuperLink with two SuperNodes, and on tacit's coordinator."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -58,12 +59,7 @@ def flower_rounds(
     python: Path, folder: Path, rounds: int, size: int, port: int = 18000
 ) -> list[float]:
     """The seconds of each round; `python` is the interpreter of an environment with Flower 1.41."""
-    out = folder / "moments.json"
-    package = folder / "app" / "rounds"
-    package.mkdir(parents=True)
-    (package / "__init__.py").touch()
-    (package / "app.py").write_text(APP.format(size=size, rounds=rounds, out=str(out)))
-    (package.parent / "pyproject.toml").write_text(PROJECT)
+    app, out = _written(folder, rounds, size)
     home = folder / "home"
     home.mkdir()
     (home / "config.toml").write_text(
@@ -79,10 +75,40 @@ def flower_rounds(
         for number in (1, 2):
             node = [f"{bin}/flower-supernode", "--insecure", "--superlink", f"127.0.0.1:{port}"]
             running.enter_context(_started([*node, "--port", str(port + number)], home))
-        command = [f"{bin}/flwr", "run", str(package.parent), "here"]
+        command = [f"{bin}/flwr", "run", str(app), "here"]
         subprocess.run(command, check=True, env=_environment(bin, home), capture_output=True)
         moments = _read(out, PATIENCE + 20.0 * rounds)
     return [after - before for before, after in pairwise(moments)]
+
+
+def app_rounds(
+    folder: Path, certs: Path, clients: Sequence[str], rounds: int, size: int, port: int = 18100
+) -> list[float]:
+    """The seconds of each round on tacit's coordinator, with mutual TLS; see `flower_rounds`."""
+    app, out = _written(folder, rounds, size)
+    tacit = [sys.executable, "-m", "tacit"]
+    with ExitStack() as running:
+        named = [word for client in clients for word in ("--client", client)]
+        where = ["--listen", f"127.0.0.1:{port}", "--out", str(folder / "run")]
+        own = ["--flower", str(app), "--certs", str(certs / "coordinator")]
+        running.enter_context(_started([*tacit, "serve", *own, *named, *where], folder))
+        for client in clients:
+            own = ["--flower", str(app), "--certs", str(certs / client)]
+            where = [f"localhost:{port}", "--state", str(folder / client)]
+            running.enter_context(_started([*tacit, "join", *where, *own], folder))
+        moments = _read(out, PATIENCE)
+    return [after - before for before, after in pairwise(moments)]
+
+
+def _written(folder: Path, rounds: int, size: int) -> tuple[Path, Path]:
+    """The app, and the file in which it leaves the moments of its rounds."""
+    out = folder / "moments.json"
+    package = folder / "app" / "rounds"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "app.py").write_text(APP.format(size=size, rounds=rounds, out=str(out)))
+    (package.parent / "pyproject.toml").write_text(PROJECT)
+    return package.parent, out
 
 
 def _environment(bin: str, home: Path) -> dict[str, str]:
@@ -99,7 +125,8 @@ def _started(command: Sequence[str], home: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        os.killpg(process.pid, 15)
+        if process.poll() is None:
+            os.killpg(process.pid, 15)
         process.wait()
         log.close()
 
@@ -110,4 +137,4 @@ def _read(path: Path, seconds: float) -> list[float]:
         time.sleep(1.0)
         if path.exists() and (text := path.read_text()):
             return [float(moment) for moment in json.loads(text)]
-    raise TimeoutError("Flower did not finish; see the logs in its folder")
+    raise TimeoutError("the app did not finish; see the logs in its folder")
