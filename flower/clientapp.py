@@ -48,6 +48,8 @@ from .letters import (
 
 SITES = 16
 """Sites that one process plays at most; a SuperNode is one."""
+SIMULATED = {"partition-id", "num-partitions"}
+"""All that the node-config of a simulated node says."""
 
 app = ClientApp()
 
@@ -57,11 +59,13 @@ app = ClientApp()
 @app.evaluate()
 def answer(message: Message, context: Context) -> Message:
     """The answer of the client that `message` is for."""
-    letter = read_letter(message.content)
-    if letter.study.folder:
-        with one_thread():
-            return reply(message, *_simulated(letter))
-    return reply(message, *_at_site(letter, context.node_config))
+    letter, own = read_letter(message.content), context.node_config
+    if not letter.study.folder:
+        return reply(message, *_at_site(letter, own))
+    if own.keys() != SIMULATED:  # else who sends it could choose the folder, and go by the ledger
+        return reply(message, pb.Answer(declined="a site takes part in no simulation"), b"")
+    with one_thread():
+        return reply(message, *_simulated(letter))
 
 
 @app.query()
@@ -166,5 +170,16 @@ def _config_in(study: Study) -> Config:
 
 
 def _own_config(study: Study, own: UserConfig) -> Config:
-    """This site's own copy of the study if it has one, else what was sent."""
-    return read_config(Path(str(own["study"]))) if "study" in own else _config_in(study)
+    """This site's own copy of the study if it has one, else what was sent.
+
+    Raises `Declined` for a seed of noise that was sent: whoever knows it can take the noise off.
+    """
+    if "study" in own:
+        return read_config(Path(str(own["study"])))
+    config = _config_in(study)
+    if config.insecure_noise_seed is not None:
+        raise Declined(
+            "the study has an insecure_noise_seed: leave it out, or agree to it with a copy of the "
+            "study at each site, which its node-config names as `study`"
+        )
+    return config

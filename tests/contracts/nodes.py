@@ -54,6 +54,13 @@ class Nodes:
             reply(found)
 
 
+def simulating(count: int) -> dict[int, UserConfig]:
+    """The node-configs of nodes that are simulated."""
+    return {
+        node: {"partition-id": node - 1, "num-partitions": count} for node in range(1, count + 1)
+    }
+
+
 @contextmanager
 def grid_of(handle: Handle, configs: Mapping[int, UserConfig]) -> Iterator[tuple[TacitGrid, Nodes]]:
     """A Grid that reaches nodes with these node-configs."""

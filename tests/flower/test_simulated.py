@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from contracts.ledgers import charges
-from contracts.nodes import grid_of
+from contracts.nodes import grid_of, simulating
 from flwr.app import Context, Message
 from tacit.flower.clientapp import app
 from tacit.flower.letters import read_letter
@@ -58,7 +58,7 @@ def on_nodes(
     config: Config, folder: Path, handle: Callable[[Message, Context], Message] = app
 ) -> Result:
     """Two nodes, for three clients."""
-    with grid_of(handle, {1: {}, 2: {}}) as (grid, _):
+    with grid_of(handle, simulating(2)) as (grid, _):
         run = RunFolder(folder)
         return execute(simulated(grid, config, run), run)
 
@@ -107,7 +107,7 @@ def test_what_a_client_stopped_goes_on_to_the_same_end(kind: str, tmp_path: Path
 
 def test_a_coordinator_that_was_killed_in_a_round_goes_on_to_the_same_end(tmp_path: Path) -> None:
     config, folder = study(**RUNS["client-level noise, Poisson sampling"]), RunFolder(tmp_path)
-    with grid_of(app, {1: {}}) as (grid, nodes):
+    with grid_of(app, simulating(1)) as (grid, nodes):
         pull = grid.pull_messages
 
         def killed(message_ids: Iterable[str]) -> Iterable[Message]:
@@ -146,7 +146,7 @@ def test_a_spent_budget_ends_the_run_before_anyone_trains(tmp_path: Path) -> Non
         mechanism={"kind": "gaussian", "clip": 1.0, "noise_multiplier": 2.0},
         budget={"epsilon": 4.0, "ledger": "run"},
     )
-    with grid_of(app, {1: {}}) as (grid, nodes), pytest.raises(BudgetSpent):
+    with grid_of(app, simulating(1)) as (grid, nodes), pytest.raises(BudgetSpent):
         execute(simulated(grid, config, RunFolder(tmp_path)), RunFolder(tmp_path))
     rounds = {int(message.metadata.group_id) for message in nodes.handled}
     assert len(charges(ledgers(config, tmp_path)[0])) == max(rounds) < 3

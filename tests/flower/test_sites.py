@@ -13,7 +13,7 @@ from flwr.app import Context, Error, Message, UserConfig
 from flwr.common.constant import ErrorCode
 from tacit.flower.clientapp import app
 from tacit.flower.letters import read_reply
-from tacit.flower.running import deployed, execute
+from tacit.flower.running import deployed, execute, simulated
 from tacit.simulations import Config, simulate
 from tacit.simulations.conduct import Result
 from tacit.simulations.custody import clients_folder, ledger_path
@@ -43,11 +43,17 @@ def study(**changes: Any) -> Config:  # noqa: ANN401 - a table of TOML
     )
 
 
-def sites(folder: Path) -> dict[int, UserConfig]:
-    """The node-config of two SuperNodes."""
-    return {
+def sites(folder: Path, config: Config | None = None) -> dict[int, UserConfig]:
+    """The node-config of two SuperNodes, with `config` as their own copy of the study."""
+    found: dict[int, UserConfig] = {
         node: {"name": name, "state": str(folder / name)} for node, name in enumerate(NAMES, 11)
     }
+    if config is not None:
+        path = folder / "study.toml"
+        path.write_text(config.to_toml())
+        for own in found.values():
+            own["study"] = str(path)
+    return found
 
 
 def with_sites(
@@ -61,12 +67,12 @@ def with_sites(
 @pytest.mark.parametrize("named", [True, False])
 def test_sites_end_with_the_bits_of_their_simulation(named: bool, tmp_path: Path) -> None:
     """The ledgers too: a site's charges its own rows, whatever a study calls the population."""
-    config, nodes = study(**PRIVATE), sites(tmp_path)
+    config = study(**PRIVATE)
+    nodes = sites(tmp_path, config)
     if not named:
-        nodes = {
-            node: {"partition-id": position, "state": own["state"]}
-            for position, (node, own) in enumerate(nodes.items())
-        }
+        for position, said in enumerate(nodes.values()):
+            del said["name"]
+            said["partition-id"] = position
     found = with_sites(config, tmp_path, nodes)
     expected = simulate(config, folder=tmp_path / "simulated")
     assert found.digest == expected.digest
@@ -93,7 +99,7 @@ def test_a_site_that_lost_its_connection_hands_in_what_it_had_finished(tmp_path:
                 return Message(Error(ErrorCode.NODE_UNAVAILABLE, "gone"), reply_to=message)
         return found
 
-    with grid_of(lost, sites(tmp_path)) as (grid, nodes):
+    with grid_of(lost, sites(tmp_path, config)) as (grid, nodes):
         run = RunFolder(tmp_path / "run")
         found = execute(deployed(grid, config, run), run)
     assert found.digest == simulate(config).digest
@@ -130,6 +136,31 @@ def test_who_is_no_site_of_the_study_is_not_asked_and_the_log_says_why(
         asked = {(m.metadata.dst_node_id, m.metadata.message_type) for m in carrier.handled}
     assert {kind for node, kind in asked if node == 5} == {"query"}
     assert reason in caplog.text
+
+
+def test_a_site_takes_no_seed_of_noise_from_the_coordinator(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever knows the seed can take the noise off: it holds where a site's own copy has it."""
+    config = study(**PRIVATE, rounds=1)
+    nodes = sites(tmp_path, config)
+    nodes[5] = {"name": NAMES[0], "state": str(tmp_path / "other")}
+    with grid_of(app, nodes) as (grid, carrier):
+        run = RunFolder(tmp_path / "run")
+        execute(deployed(grid, config, run), run)
+        asked = {(m.metadata.dst_node_id, m.metadata.message_type) for m in carrier.handled}
+    assert {kind for node, kind in asked if node == 5} == {"query"}
+    assert "Node 5 is not asked: the study has an insecure_noise_seed" in caplog.text
+
+
+def test_a_site_takes_no_part_in_a_simulation(tmp_path: Path) -> None:
+    """Its rows would be trained on past its ledger, in a folder that the coordinator chose."""
+    run = RunFolder(tmp_path / "run")
+    with (
+        grid_of(app, sites(tmp_path)) as (grid, _),
+        pytest.raises(ClientsFailed, match="a site takes part in no simulation"),
+    ):
+        execute(simulated(grid, study(), run), run)
 
 
 def test_two_sites_of_one_name_are_both_left_out_until_one_has_gone(
