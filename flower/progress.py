@@ -22,9 +22,9 @@ class Batch:
     errors: int = 0
     """How many of the replies say that something failed."""
     sent: int = 0
-    """Bytes of arrays in the messages."""
+    """Bytes of records in the messages."""
     received: int = 0
-    """Bytes of arrays in the replies."""
+    """Bytes of records in the replies."""
     seconds: float = 0.0
     """From the push to the newest reply."""
     whole: bool = False
@@ -73,7 +73,21 @@ def round_of(message: Message) -> str:
 
 
 def size(message: Message) -> int:
-    """The bytes of the arrays in `message`. Flower cannot count settings: "" is an error there."""
+    """The bytes of the records that `message` carries."""
     if not message.has_content():
         return 0
-    return sum(record.count_bytes() for record in message.content.array_records.values())
+    content = message.content
+    records = [*content.array_records.values(), *content.metric_records.values()]
+    settings = [value for one in content.config_records.values() for value in one.values()]
+    return sum(record.count_bytes() for record in records) + sum(map(_weight, settings))
+
+
+def _weight(setting: object) -> int:
+    """Its bytes. Flower's own count of settings fails at an empty text."""
+    match setting:
+        case str() | bytes():
+            return len(setting)
+        case list():
+            return sum(map(_weight, setting))
+        case _:
+            return 8

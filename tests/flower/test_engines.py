@@ -119,8 +119,8 @@ def test_a_superlink_and_two_supernodes_have_the_parameters_and_ledgers_of_tacit
     run, names = tmp_path / "run", ("client-000", "client-001")
     with superlink(tmp_path / "home", simulation=False) as engine:
         for name in names:
-            own = str(tmp_path / name)
-            engine.node(name=name, state=own, study=str(app / "tacit.toml"))
+            state, agreed = str(tmp_path / name), str(app / "tacit.toml")
+            engine.node(name=name, state=state, study=agreed)
         log = engine.run(app, out=str(run))
     assert "All 2 rounds are complete" in log, log
     own = [path for name in names for path in (tmp_path / name / "budget").rglob("ledger.db")]
