@@ -19,6 +19,8 @@ log = logging.getLogger("flwr")
 EVERY: Final = 1.0
 """Seconds between two looks at which nodes there are."""
 TTL: Final = 3600.0
+NOBODY: Final = -1
+"""In place of a node: several say that they are the client."""
 GRACE: Final = 30.0
 """Seconds within which those who are there at first should say who they are: two may have one name."""
 
@@ -59,18 +61,20 @@ class Roster:
             if site is None or (name := self._name(node, site)) not in members:
                 continue
             other = found.get(name)
+            if other == NOBODY:
+                continue
             if other is not None and self._sites[other].mark != site.mark:
                 self._say(
                     f"Nodes {other} and {node} both say to be {name!r}, and neither is asked: give "
                     "each SuperNode a name of its own in --node-config."
                 )
-                found[name] = -1
-            elif other != -1:
+                found[name] = NOBODY
+            else:
                 found[name] = node
         missing = [name for name in members if name not in found]
         if missing and not self._asked:
             self._say(f"Waiting for {', '.join(missing[:5])}{', ...' if missing[5:] else ''}.")
-        return {name: node for name, node in found.items() if node != -1}
+        return {name: node for name, node in found.items() if node != NOBODY}
 
     def _is_open(self) -> bool:
         """Whether all who were there at first have said who they are, or had the time to."""

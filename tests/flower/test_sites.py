@@ -163,15 +163,17 @@ def test_a_site_takes_no_part_in_a_simulation(tmp_path: Path) -> None:
         execute(simulated(grid, study(), run), run)
 
 
-def test_two_sites_of_one_name_are_both_left_out_until_one_has_gone(
+def test_sites_of_one_name_are_left_out_until_one_is_left(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     both = "Nodes 11 and 13 both say to be 'client-000', and neither is asked"
     present, configs = list[list[int]](), sites(tmp_path)
-    configs[13] = {"name": NAMES[0], "state": str(tmp_path / "other")}
+    configs |= {
+        node: {"name": NAMES[0], "state": str(tmp_path / f"other-{node}")} for node in (13, 14)
+    }
 
     def handle(message: Message, context: Context) -> Message:
-        if message.metadata.message_type != "query" and message.metadata.dst_node_id in (11, 13):
+        if message.metadata.message_type != "query" and context.node_id != 12:
             present.append(list(nodes.configs))
         return app(message, context)
 
@@ -181,6 +183,7 @@ def test_two_sites_of_one_name_are_both_left_out_until_one_has_gone(
         def leaving() -> Sequence[int]:
             if both in caplog.text:
                 nodes.configs.pop(13, None)
+                nodes.configs.pop(14, None)
             return ids()
 
         nodes.nodes = leaving  # type: ignore[method-assign]
@@ -189,7 +192,7 @@ def test_two_sites_of_one_name_are_both_left_out_until_one_has_gone(
     assert [committed.admitted for committed, _ in found.history] == [2]
     assert both in caplog.text
     assert present
-    assert not any(13 in those for those in present)
+    assert all(those == [11, 12] for those in present)
 
 
 def test_a_sites_error_says_where_it_was_and_not_what_it_says(
