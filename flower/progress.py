@@ -77,9 +77,10 @@ def size(message: Message) -> int:
     if not message.has_content():
         return 0
     content = message.content
-    records = [*content.array_records.values(), *content.metric_records.values()]
-    settings = [value for one in content.config_records.values() for value in one.values()]
-    return sum(record.count_bytes() for record in records) + sum(map(_weight, settings))
+    arrays = sum(record.count_bytes() for record in content.array_records.values())
+    metrics = sum(record.count_bytes() for record in content.metric_records.values())
+    settings = [value for record in content.config_records.values() for value in record.values()]
+    return arrays + metrics + sum(map(_weight, settings))
 
 
 def _weight(setting: object) -> int:
