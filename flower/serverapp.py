@@ -23,6 +23,8 @@ from flwr.superlink.grid import HttpGrid
 from ..simulations.config import RUN, SHARED, Config, ConfigError, apply, make_config
 from ..simulations.run_folder import RunFolder
 from ..wire.errors import TacitError
+from .clients import Clients
+from .grid import TacitGrid
 from .running import deployed, execute, simulated
 
 log = logging.getLogger("flwr")
@@ -39,11 +41,17 @@ def main(grid: Grid, context: Context) -> None:
     try:
         config, folder = read_run(context.run_config)
         log.info("The run folder is %s", folder.path)
-        plan = deployed if isinstance(grid, HttpGrid) else simulated
+        plan = deployed if is_deployment(grid) else simulated
         execute(plan(grid, config, folder), folder)
     except TacitError as error:
         log.error("%s", error)
         raise
+
+
+def is_deployment(grid: Grid) -> bool:
+    """Whether the nodes are elsewhere: SuperNodes, or sites that dialled in to `tacit serve --flower`."""
+    dialled = isinstance(grid, TacitGrid) and isinstance(grid.carrier, Clients)
+    return dialled or isinstance(grid, HttpGrid)
 
 
 def read_run(asked: UserConfig) -> tuple[Config, RunFolder]:
@@ -58,12 +66,19 @@ def read_run(asked: UserConfig) -> tuple[Config, RunFolder]:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}.") from error
-    for change in shlex.split(str(asked.get("set", ""))):
+    for change in _changes(str(asked.get("set", ""))):
         apply(table, change)
     _root(table, path.parent)
     config = make_config(table, source=path.name)
     name = str(asked.get("out", "")) or f"{path.stem}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     return config, RunFolder((get_flwr_home() / "tacit" / name).absolute())
+
+
+def _changes(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:  # a quotation that does not end
+        raise ConfigError(f"set: {text!r} cannot be read: {error}.") from error
 
 
 def _found(name: str) -> Path:

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 from flwr.app import UserConfig
-from tacit.flower.serverapp import read_run
+from flwr.supercore.run import Run
+from tacit.flower.clients import Clients
+from tacit.flower.grid import TacitGrid
+from tacit.flower.nodes import Nodes, contexts
+from tacit.flower.serverapp import is_deployment, read_run
+from tacit.server.mail import Mail
+from tacit.server.serving import event_loop
 from tacit.simulations import ConfigError
 
 TEXT = """
@@ -55,6 +61,7 @@ def test_rows_are_looked_up_in_the_app(folder: Path) -> None:
     [
         ({"config": "other.toml"}, "the app has no file 'other.toml'"),
         ({"set": "rounds=none"}, "tacit.toml: rounds"),
+        ({"set": "card.title='A run"}, "set: .* cannot be read: No closing quotation"),
         ({"set": "budget.epsilon=1 budget.ledger=mine.db"}, "name it by an absolute path"),
     ],
 )
@@ -62,3 +69,10 @@ def test_what_cannot_be_meant_is_one_line(folder: Path, asked: UserConfig, reaso
     with pytest.raises(ConfigError, match=reason) as caught:
         read_run(asked)
     assert "\n" not in str(caught.value)
+
+
+def test_whoever_dialled_in_is_a_site_and_plays_no_simulated_client() -> None:
+    run = Run.create_empty(run_id=1)
+    sites = Clients(roster=["oslo"], mail=Mail(loop=event_loop()))
+    assert is_deployment(TacitGrid(sites, run))
+    assert not is_deployment(TacitGrid(Nodes(contexts(1, 2, {}), print), run))
