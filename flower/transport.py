@@ -89,8 +89,8 @@ class OverGrid:
             present = self.seats.nodes(sorted(asking.waiting))
             if until == float("inf") and members - len(asking.waiting) + len(present) >= needed:
                 until = time.monotonic() + self.patience.deadline
-            is_news = asking.ask(present) + asking.look()
-            nap = SHORTEST if is_news else min(1.5 * nap, LONGEST)
+            asking.ask(present)
+            nap = SHORTEST if asking.look() else min(1.5 * nap, LONGEST)
             if not self._is_complete(asking, members):
                 time.sleep(min(nap, max(0.0, until - time.monotonic())))
 
@@ -111,8 +111,8 @@ class Asking:
     asked: dict[str, int] = field(default_factory=dict)
     sent: dict[str, str] = field(default_factory=dict)
 
-    def ask(self, present: Mapping[str, int]) -> int:
-        """Sends the instruction to those who were not asked where they are; how many got it."""
+    def ask(self, present: Mapping[str, int]) -> None:
+        """Sends the instruction to those who were not asked where they are."""
         new = {name: node for name, node in present.items() if self.asked.get(name) != node}
         messages = {
             name: Message(
@@ -124,16 +124,15 @@ class Asking:
         for name, message in messages.items():
             if (found := message.metadata.message_id) in pushed:
                 self.sent[found], self.asked[name] = name, new[name]
-        return len(pushed - {None})
 
     def look(self) -> int:
-        """Folds what has come; how much that was."""
-        replies = list(self.grid.pull_messages(list(self.sent))) if self.sent else []
-        for reply in replies:
+        """Folds what has come; how many have answered by it."""
+        waiting = len(self.waiting)
+        for reply in self.grid.pull_messages(list(self.sent)) if self.sent else []:
             client = self.sent.pop(reply.metadata.reply_to_message_id, None)
             if client in self.waiting:
                 self._settle(client, reply)
-        return len(replies)
+        return waiting - len(self.waiting)
 
     def _settle(self, client: str, reply: Message) -> None:
         if reply.has_error() and reply.error.code in AWAY:

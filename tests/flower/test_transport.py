@@ -120,6 +120,18 @@ def test_a_message_that_flower_lost_is_sent_again() -> None:
     assert (len(lost), fold.failures) == (3, [])
 
 
+def test_a_node_that_is_gone_is_asked_less_and_less_often() -> None:
+    asked = list[str]()
+
+    def handle(message: Message, context: Context) -> Message:
+        asked.append(read_letter(message.content).client)
+        return Message(Error(ErrorCode.NODE_UNAVAILABLE, "gone"), reply_to=message)
+
+    fold = gathered(handle, Patience(deadline=1.0))
+    assert [failure.client for failure in fold.failures] == [ANN, BOB]
+    assert 2 < len(asked) < 50
+
+
 HOSTILE: Mapping[str, tuple[Callable[[Message], Message], str]] = {
     "no answer at all": (lambda m: Message(RecordDict(), reply_to=m), "malformed: No answer"),
     "no protobuf": (
