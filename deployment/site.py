@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -49,8 +48,7 @@ class Site:
     the rows that the study's partition deals to it. `cap` is the most ε that training on its rows may
     cost, over all runs, at δ = 1e-5 or the study's δ if that is smaller. The study's budget is kept in
     any case. Both count all that this site was ever charged in `folder`, whatever a study calls the
-    population. A site that takes part in one `run` after the other names it: then what it remembers and
-    has answered is kept for each. Raises ValueError unless the cap is more than 0.
+    population. Raises ValueError unless the cap is more than 0.
     """
 
     config: Config
@@ -58,7 +56,6 @@ class Site:
     folder: Path
     data: Path | None = None
     cap: float | None = None
-    run: str = ""
     task: Task | None = None
     dataset: Dataset | None = None
 
@@ -76,22 +73,15 @@ class Site:
             answering=self.answering(observe),
             fingerprint=fingerprint(self.config),
             version=__version__,
-            cache=Cache(self._own / "cache"),
+            cache=Cache(self.folder / "cache"),
             observe=observe,
         )
 
     def answering(self, observe: Observe = lambda news: None) -> Answering:
         """What answers for this site, whoever brings the orders. Raises like `agent`."""
         answers, agreement = self._prepared()
-        outbox = Outbox(self._own / "outbox")
+        outbox = Outbox(self.folder / "outbox")
         return Answering(answers=answers, agreement=agreement, outbox=outbox, observe=observe)
-
-    @property
-    def _own(self) -> Path:
-        """What one run has to do with."""
-        if not self.run:
-            return self.folder
-        return self.folder / "runs" / hashlib.sha256(self.run.encode()).hexdigest()[:32]
 
     def _prepared(self) -> tuple[Client, Agreement]:
         """The client, and what it agrees to."""
@@ -119,8 +109,8 @@ class Site:
 
     def _expect_same_rows(self, digest: str) -> None:
         """Raises `StoreError` if this folder's answers so far were about other rows."""
-        path = self._own / "rows.sha256"
-        if not path.exists() or not (self._own / "outbox" / "run").exists():
+        path = self.folder / "rows.sha256"
+        if not path.exists() or not (self.folder / "outbox" / "run").exists():
             write_durably(path, digest.encode())
         elif path.read_text() != digest:
             raise StoreError(
@@ -179,7 +169,7 @@ class Site:
             rounds=config.rounds,
             measure=setup.measure,
             measuring=measuring_of(config, setup.measure.schema),
-            memory=Memory(self._own / "memory"),
+            memory=Memory(self.folder / "memory"),
             custody=self._custody(config),
             clients=setup.members,
         )

@@ -1,9 +1,9 @@
 """tacit's ClientApp: `clientapp = "tacit.flower.clientapp:app"` in an app's pyproject.toml.
 
 A node of a simulation is whichever client an instruction is for. A SuperNode is a site, with what its
-`--node-config` says: `state`, a folder that outlives runs; `name`, or else `partition-id`; `data`, a
-file of its own rows; `cap`, the most ε that training on them may cost; and `study`, its own copy of what
-was agreed.
+`--node-config` says: `state`, a folder that outlives runs; `study`, its own copy of what was agreed;
+`name`, or else `partition-id`; `data`, a file of its own rows; and `cap`, the most ε that training on
+them may cost.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def say_who(message: Message, context: Context) -> Message:
     try:
         mark = _mark(_state(own))
         study = read_study(message.content)
-        expect_same(agreed(_own_config(study, own)), agreed(_config_in(study)))
+        expect_same(agreed(_own_config(own)), agreed(_config_in(study)))
     except (ConfigError, Disagreement, Declined) as error:
         return introduce(message, Introduction(problem=str(error)))
     name, partition = str(own.get("name", "")), int(str(own.get("partition-id", -1)))
@@ -137,12 +137,11 @@ def _hosted(study: Study, name: str, own: tuple[tuple[str, UserConfigValue], ...
     if str(table.get("name", name)) != name:
         raise Declined(f"this node is {table['name']!r}, and was asked as {name!r}")
     site = Site(
-        config=_own_config(study, table),
+        config=_own_config(table),
         name=name,
         folder=_state(table),
         data=Path(str(table["data"])) if "data" in table else None,
         cap=float(table["cap"]) if "cap" in table else None,
-        run=study.run,
     )
     return Hosted(site, study)
 
@@ -169,17 +168,11 @@ def _config_in(study: Study) -> Config:
     return make_config(tomllib.loads(study.config), source="the study that was sent")
 
 
-def _own_config(study: Study, own: UserConfig) -> Config:
-    """This site's own copy of the study if it has one, else what was sent.
-
-    Raises `Declined` for a seed of noise that was sent: whoever knows it can take the noise off.
-    """
-    if "study" in own:
-        return read_config(Path(str(own["study"])))
-    config = _config_in(study)
-    if config.insecure_noise_seed is not None:
+def _own_config(own: UserConfig) -> Config:
+    """This site's own copy of the study: what may be asked of its rows is not for the sender to say."""
+    if not own.get("study"):
         raise Declined(
-            "the study has an insecure_noise_seed: leave it out, or agree to it with a copy of the "
-            "study at each site, which its node-config names as `study`"
+            "its node-config has no study: name this site's own copy of the tacit.toml that was agreed "
+            "on, as in --node-config 'study=\"/etc/tacit/study.toml\"'"
         )
-    return config
+    return read_config(Path(str(own["study"])))

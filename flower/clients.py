@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from flwr.app import Error, Message
+from flwr.app import Message
 from flwr.common.constant import ErrorCode
 
 from ..server.mail import Mail, Sent
@@ -17,17 +16,9 @@ from ..wire.parcels import Letter
 from .app import App
 from .codec import read_reply, write_message
 from .grid import Reply
+from .handling import failure, node_id
 from .nodes import Raised
 from .progress import round_of
-
-
-def node_id(client: str) -> int:
-    """The node of `client`: 64 bits, as on Flower, but the same in each run.
-
-    >>> node_id("oslo") != node_id("bergen") and 1 < node_id("oslo") < 2**64
-    True
-    """
-    return int.from_bytes(hashlib.sha256(f"tacit client {client}".encode()).digest()[:8], "big")
 
 
 @dataclass(eq=False, kw_only=True)
@@ -46,7 +37,7 @@ class Clients:
     _names: dict[int, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._names = {node_id(client): client for client in self.roster}
+        self._names = {node_of(client): client for client in self.roster}
 
     def nodes(self) -> Sequence[int]:
         """Those who are connected, in the order of the roster."""
@@ -57,7 +48,7 @@ class Clients:
         """See `Carrier`. Raises `CodecError` for a message of more than 2 GiB."""
         client = self._names.get(message.metadata.dst_node_id)
         if client is None:
-            reply(_failure(message, ErrorCode.NODE_UNAVAILABLE, "There is no such node."))
+            reply(failure(message, ErrorCode.NODE_UNAVAILABLE, "There is no such node."))
             return
         left = message.metadata.created_at + message.metadata.ttl - time.time()
 
@@ -72,7 +63,7 @@ class Clients:
 
         def expired() -> None:
             reason = f"{client} did not answer within its time to live."
-            reply(_failure(message, ErrorCode.MESSAGE_UNAVAILABLE, reason))
+            reply(failure(message, ErrorCode.MESSAGE_UNAVAILABLE, reason))
 
         self.mail.send(
             Sent(
@@ -85,11 +76,16 @@ class Clients:
         )
 
 
+def node_of(client: str) -> int:
+    """The id of the node that `client` is."""
+    return node_id(f"client {client}")
+
+
 def place_of(client: str, roster: Sequence[str], app: App) -> str:
     """What `client` is to know of its place in a run, as JSON."""
     return json.dumps(
         {
-            "node-id": node_id(client),
+            "node-id": node_of(client),
             "partition-id": list(roster).index(client),
             "num-partitions": len(roster),
             "run-config": dict(app.run_config),
@@ -108,7 +104,3 @@ def _raised(client: str, message: Message, reason: str) -> Raised:
         error=kind,
         traceback=f"{places}{kind}",
     )
-
-
-def _failure(message: Message, code: int, reason: str) -> Message:
-    return Message(Error(code, reason), reply_to=message)

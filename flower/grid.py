@@ -100,6 +100,7 @@ class TacitGrid(Grid):
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """See Flower's Grid."""
+        self._forget_expired()
         names = []
         batch: Batch | None = None
         for message in messages:
@@ -125,9 +126,16 @@ class TacitGrid(Grid):
         until = math.inf if timeout is None else time.monotonic() + timeout
         names = list(self.push_messages(messages))
         with self._changed:
-            for name in names:
-                self._await(self._pushed[name], until)
+            for pushed in [self._pushed[name] for name in names if name in self._pushed]:
+                self._await(pushed, until)
             return self._pulled(names)
+
+    def _forget_expired(self) -> None:
+        """Of those that nobody pulled, and nobody can pull any more, nothing stays."""
+        now = time.monotonic()
+        with self._changed:
+            for name in [name for name, one in self._pushed.items() if one.expires <= now]:
+                del self._pushed[name]
 
     def _push(self, message: Message, batch: Batch) -> str:
         name = message.metadata.__dict__["_message_id"] = str(uuid4())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from flwr.app import Context, Error, Message
 from flwr.clientapp import ClientApp
 from flwr.clientapp.client_app import LoadClientAppError
@@ -25,3 +27,19 @@ def refusal(error: Exception, message: Message, reason: str) -> Message:
     if isinstance(error, LoadClientAppError):
         code = ErrorCode.LOAD_CLIENT_APP_EXCEPTION
     return Message(Error(code, reason), reply_to=message)
+
+
+def failure(message: Message, code: int, reason: str) -> Message:
+    """The reply that says that no ClientApp has answered `message`."""
+    return Message(Error(code, reason), reply_to=message)
+
+
+def node_id(name: str) -> int:
+    """The id of the node called `name`: 64 bits, as on Flower, but the same in each run.
+
+    An app that seeds what it draws of nodes then draws the same clients again.
+
+    >>> node_id("client oslo") != node_id("partition 0") and 1 < node_id("partition 0") < 2**64
+    True
+    """
+    return int.from_bytes(hashlib.sha256(f"tacit {name}".encode()).digest()[:8], "big")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import threading
 import time
@@ -12,12 +11,12 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from traceback import format_exc
 
-from flwr.app import Context, Error, Message, RecordDict, UserConfig
+from flwr.app import Context, Message, RecordDict, UserConfig
 from flwr.clientapp import ClientApp
 from flwr.common.constant import ErrorCode
 
 from .grid import Reply
-from .handling import call, refusal
+from .handling import call, failure, node_id, refusal
 from .packing import Packed, pack, unpack
 from .progress import round_of
 
@@ -62,29 +61,17 @@ Ask = Callable[[Errand, bytes], Answer]
 """Calls the ClientApp with the message of an errand and a node's context."""
 
 
-def node_id(partition: int) -> int:
-    """The node of `partition`: 64 bits, as on Flower, but the same in each run.
-
-    An app that seeds what it draws of nodes then draws the same clients again.
-
-    >>> node_id(0) != node_id(1) and 1 < node_id(0) < 2**64
-    True
-    """
-    digest = hashlib.sha256(f"tacit node {partition}".encode()).digest()
-    return int.from_bytes(digest[:8], "big")
-
-
 def contexts(run_id: int, nodes: int, run_config: UserConfig) -> dict[int, Context]:
     """The context of each node before the first message, by the node's id."""
     return {
-        node_id(partition): Context(
+        node: Context(
             run_id=run_id,
-            node_id=node_id(partition),
+            node_id=node,
             node_config={"partition-id": partition, "num-partitions": nodes},
             state=RecordDict(),
             run_config=dict(run_config),
         )
-        for partition in range(nodes)
+        for partition, node in enumerate(node_id(f"partition {i}") for i in range(nodes))
     }
 
 
@@ -127,7 +114,7 @@ class Nodes:
         if self.lost:
             raise self.lost
         if message.metadata.dst_node_id not in self._contexts:
-            reply(_failure(message, ErrorCode.NODE_UNAVAILABLE, "There is no such node."))
+            reply(failure(message, ErrorCode.NODE_UNAVAILABLE, "There is no such node."))
             return
         errand = Errand(message=message, packed=pack(message), reply=reply)
         with self._lock:
@@ -147,7 +134,7 @@ class Nodes:
             if _is_over(errand.message):
                 self._next(errand)
                 reason = "Its time to live was over before a worker was free."
-                errand.reply(_failure(errand.message, ErrorCode.MESSAGE_UNAVAILABLE, reason))
+                errand.reply(failure(errand.message, ErrorCode.MESSAGE_UNAVAILABLE, reason))
                 continue
             try:
                 self._settle(errand, ask(errand, self._contexts[errand.node]))
@@ -195,7 +182,3 @@ class Nodes:
 
 def _is_over(message: Message) -> bool:
     return message.metadata.created_at + message.metadata.ttl <= time.time()
-
-
-def _failure(message: Message, code: int, reason: str) -> Message:
-    return Message(Error(code, reason), reply_to=message)

@@ -64,12 +64,18 @@ class Mail(Ending[Letter | pb.Over]):
         waiting = self._waiting.get(client)
         return waiting[0].letter if waiting else None
 
+    def waits_for(self, client: str, name: str) -> bool:
+        """Whether `client` has the letter of that name, and has not answered it yet."""
+        waiting = self._waiting.get(client)
+        if not waiting:
+            return False
+        return waiting[0].letter.name == name and not waiting[0]._reading
+
     async def take_in(self, client: str, answer: Letter) -> bool:
         """Whether `answer` was to the letter that `client` has. Raises `CodecError` if malformed."""
-        waiting = self._waiting.get(client)
-        if not waiting or waiting[0].letter.name != answer.name or waiting[0]._reading:
+        if not self.waits_for(client, answer.name):
             return False
-        sent = waiting[0]
+        sent = self._waiting[client][0]
         sent._reading = asyncio.ensure_future(self._read(sent, answer.data))
         await asyncio.shield(sent._reading)  # who is gone now may have answered all the same
         return True
@@ -86,17 +92,23 @@ class Mail(Ending[Letter | pb.Over]):
     def _post(self, sent: Sent) -> None:
         waiting = self._waiting.setdefault(sent.client, deque())
         waiting.append(sent)
-        left = max(0.0, sent.until - time.monotonic())
-        sent._timer = self.loop.call_later(left, self._expire, sent)
+        self._time(sent)
         if len(waiting) == 1:
             self.seats.send([sent.client], sent.letter)
 
     def _expire(self, sent: Sent) -> None:
         """Gives `sent` up if its time is over, and nobody reads its answer."""
-        waiting = self._waiting.get(sent.client, ())
-        if sent in waiting and not sent._reading and time.monotonic() >= sent.until:
-            self._settle(sent)
-            sent.expired()
+        if sent._reading or sent not in self._waiting.get(sent.client, ()):
+            return
+        if time.monotonic() < sent.until:
+            self._time(sent)  # a timer may be early
+            return
+        self._settle(sent)
+        sent.expired()
+
+    def _time(self, sent: Sent) -> None:
+        left = max(0.0, sent.until - time.monotonic())
+        sent._timer = self.loop.call_later(left, self._expire, sent)
 
     def _settle(self, sent: Sent) -> None:
         waiting = self._waiting[sent.client]

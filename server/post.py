@@ -112,7 +112,9 @@ class Post(rpc.PostServicer):
         self, seat: Seat[Letter | pb.Over], arriving: AsyncIterator[pb.Parcel]
     ) -> None:
         """Takes answers in as they come; whoever sends anything else loses its seat."""
-        assembly, end = Assembly(), (grpc.StatusCode.CANCELLED, "this client hung up")
+        client = seat.identity.name
+        assembly = Assembly(lambda name: self.mail.waits_for(client, name))
+        end = grpc.StatusCode.CANCELLED, "this client hung up"
         try:
             async for parcel in arriving:
                 self.journal.metrics.received.inc(len(parcel.data))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from . import federation_pb2 as pb
@@ -36,14 +36,17 @@ def parcels(letter: Letter) -> Iterator[pb.Parcel]:
 class Assembly:
     """Puts the letters together that come as parcels, one after another.
 
+    Of one that is not `wanted`, by its name, nothing is held, and it is handed out without its bytes.
+
     Guarantees:
       - No more bytes are held than have come, and never more than `LARGEST`.
       - A letter is whole when it is handed out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: Callable[[str], bool] = lambda name: True) -> None:
+        self._wanted = wanted
         self._envelope: pb.Envelope | None = None
-        self._data = bytearray()
+        self._data, self._come, self._kept = bytearray(), 0, True
 
     def add(self, parcel: pb.Parcel) -> Letter | None:
         """The letter that `parcel` completes, if it does one.
@@ -66,17 +69,19 @@ class Assembly:
             raise CodecError(f"A letter's name has {len(envelope.name)} characters.")
         if envelope.size > LARGEST:
             raise CodecError(f"A letter of {envelope.size:,} bytes: more than {LARGEST:,}.")
-        self._envelope = envelope
+        self._envelope, self._come, self._kept = envelope, 0, self._wanted(envelope.name)
 
     def _append(self, data: bytes) -> None:
         if self._envelope is None:
             raise CodecError("Bytes of a letter came before it began.")
-        if not data or len(self._data) + len(data) > self._envelope.size:
+        self._come += len(data)
+        if not data or self._come > self._envelope.size:
             raise CodecError("A letter has other bytes than its envelope says.")
-        self._data += data
+        if self._kept:
+            self._data += data
 
     def _whole(self) -> Letter | None:
-        if self._envelope is None or len(self._data) < self._envelope.size:
+        if self._envelope is None or self._come < self._envelope.size:
             return None
         letter = Letter(self._envelope.name, bytes(self._data))
         self._envelope, self._data = None, bytearray()

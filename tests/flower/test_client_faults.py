@@ -22,7 +22,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.common.constant import SUPERLINK_NODE_ID, ErrorCode
 from flwr.supercore.task_identity import TaskIdentity
 from tacit.flower.app import App, read_app
-from tacit.flower.clients import Clients, node_id
+from tacit.flower.clients import Clients, node_of
 from tacit.flower.grid import TacitGrid
 from tacit.flower.hosting import new_run
 from tacit.wire.errors import Refused
@@ -65,7 +65,7 @@ def ask(
     carrier: Clients, client: str, content: RecordDict, kind: str = "train", ttl: float = 60.0
 ) -> Replies:
     """Sends it; where the reply will be."""
-    message = Message(content, node_id(client), kind, ttl=ttl, group_id="3")
+    message = Message(content, node_of(client), kind, ttl=ttl, group_id="3")
     message.metadata.__dict__["_message_id"] = os.urandom(8).hex()
     replies: Replies = SimpleQueue()
     carrier.send(message, replies.put)

@@ -17,7 +17,7 @@ from flwr.app import Array, ArrayRecord, Message, RecordDict
 from flwr.common.constant import SUPERLINK_NODE_ID
 from flwr.supercore.task_identity import TaskIdentity
 from tacit.flower.app import read_app
-from tacit.flower.clients import Clients, node_id
+from tacit.flower.clients import Clients, node_of
 from tacit.flower.codec import write_message
 from tacit.flower.hosting import new_run
 from tacit.wire import federation_pb2 as pb
@@ -97,7 +97,7 @@ def peer(place: Place, carrier: Clients, attendance: pb.Parcel) -> Peer:
 
 def ask(carrier: Clients) -> SimpleQueue[Message | Exception]:
     TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, SUPERLINK_NODE_ID, 1
-    message = Message(RecordDict(), node_id("mallory"), "query", ttl=30.0)
+    message = Message(RecordDict(), node_of("mallory"), "query", ttl=30.0)
     message.metadata.__dict__["_message_id"] = os.urandom(8).hex()
     replies: SimpleQueue[Message | Exception] = SimpleQueue()
     carrier.send(message, replies.put)

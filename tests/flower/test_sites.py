@@ -43,17 +43,14 @@ def study(**changes: Any) -> Config:  # noqa: ANN401 - a table of TOML
     )
 
 
-def sites(folder: Path, config: Config | None = None) -> dict[int, UserConfig]:
+def sites(folder: Path, config: Config) -> dict[int, UserConfig]:
     """The node-config of two SuperNodes, with `config` as their own copy of the study."""
-    found: dict[int, UserConfig] = {
-        node: {"name": name, "state": str(folder / name)} for node, name in enumerate(NAMES, 11)
+    path = folder / "study.toml"
+    path.write_text(config.to_toml())
+    return {
+        node: {"name": name, "state": str(folder / name), "study": str(path)}
+        for node, name in enumerate(NAMES, 11)
     }
-    if config is not None:
-        path = folder / "study.toml"
-        path.write_text(config.to_toml())
-        for own in found.values():
-            own["study"] = str(path)
-    return found
 
 
 def with_sites(
@@ -108,28 +105,24 @@ def test_a_site_that_lost_its_connection_hands_in_what_it_had_finished(tmp_path:
     assert len(charges(own)) == config.rounds
 
 
-REFUSED: Mapping[str, tuple[UserConfig, str]] = {
-    "no folder": ({"name": "client-000"}, "its node-config has no state"),
-    "no such name": ({"name": "mallory"}, "the study has no client 'mallory'"),
-    "another study": (
-        {"name": "client-000", "study": "own.toml"},
-        "rounds is 2 at the coordinator, and 9 here",
-    ),
+REFUSED: Mapping[str, tuple[UserConfig, int, str]] = {
+    "no folder": ({"state": ""}, 2, "its node-config has no state"),
+    "no study": ({"study": ""}, 2, "its node-config has no study"),
+    "no such name": ({"name": "mallory"}, 2, "the study has no client 'mallory'"),
+    "another study": ({}, 9, "rounds is 2 at the coordinator, and 9 here"),
 }
+"""What its node-config says, the rounds of its study, and what the log says of it."""
 
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_who_is_no_site_of_the_study_is_not_asked_and_the_log_says_why(
     kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    own, reason = REFUSED[kind]
-    if kind != "no folder":
-        own = {**own, "state": str(tmp_path / "other")}
-    if "study" in own:
-        path = tmp_path / "own.toml"
-        path.write_text(study(rounds=9).to_toml())
-        own = {**own, "study": str(path)}
-    nodes = {**sites(tmp_path), 5: own}
+    said, rounds, reason = REFUSED[kind]
+    path = tmp_path / "own.toml"
+    path.write_text(study(rounds=rounds).to_toml())
+    own = {"name": NAMES[0], "state": str(tmp_path / "other"), "study": str(path)}
+    nodes = {**sites(tmp_path, study(rounds=2)), 5: {**own, **said}}
     with grid_of(app, nodes) as (grid, carrier):
         run = RunFolder(tmp_path / "run")
         execute(deployed(grid, study(rounds=2), run), run)
@@ -138,26 +131,20 @@ def test_who_is_no_site_of_the_study_is_not_asked_and_the_log_says_why(
     assert reason in caplog.text
 
 
-def test_a_site_takes_no_seed_of_noise_from_the_coordinator(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Whoever knows the seed can take the noise off: it holds where a site's own copy has it."""
-    config = study(**PRIVATE, rounds=1)
+def test_a_site_takes_part_in_one_run_until_it_agrees_to_another(tmp_path: Path) -> None:
+    """Noise that it adds itself would differ from run to run, and could be averaged out."""
+    config = study(rounds=1)
     nodes = sites(tmp_path, config)
-    nodes[5] = {"name": NAMES[0], "state": str(tmp_path / "other")}
-    with grid_of(app, nodes) as (grid, carrier):
-        run = RunFolder(tmp_path / "run")
-        execute(deployed(grid, config, run), run)
-        asked = {(m.metadata.dst_node_id, m.metadata.message_type) for m in carrier.handled}
-    assert {kind for node, kind in asked if node == 5} == {"query"}
-    assert "Node 5 is not asked: the study has an insecure_noise_seed" in caplog.text
+    with_sites(config, tmp_path / "first", nodes)
+    with pytest.raises(ClientsFailed, match="to agree to another run, remove"):
+        with_sites(config, tmp_path / "second", nodes)
 
 
 def test_a_site_takes_no_part_in_a_simulation(tmp_path: Path) -> None:
     """Its rows would be trained on past its ledger, in a folder that the coordinator chose."""
     run = RunFolder(tmp_path / "run")
     with (
-        grid_of(app, sites(tmp_path)) as (grid, _),
+        grid_of(app, sites(tmp_path, study())) as (grid, _),
         pytest.raises(ClientsFailed, match="a site takes part in no simulation"),
     ):
         execute(simulated(grid, study(), run), run)
@@ -167,9 +154,9 @@ def test_sites_of_one_name_are_left_out_until_one_is_left(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     both = "Nodes 11 and 13 both say to be 'client-000', and neither is asked"
-    present, configs = list[list[int]](), sites(tmp_path)
+    present, configs = list[list[int]](), sites(tmp_path, study(rounds=1))
     configs |= {
-        node: {"name": NAMES[0], "state": str(tmp_path / f"other-{node}")} for node in (13, 14)
+        node: {**configs[11], "state": str(tmp_path / f"other-{node}")} for node in (13, 14)
     }
 
     def handle(message: Message, context: Context) -> Message:
@@ -199,11 +186,11 @@ def test_a_sites_error_says_where_it_was_and_not_what_it_says(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A task that fails at one site only, whose message quotes rows."""
-    nodes = sites(tmp_path)
+    config = study(data={"name": "wine"}, rounds=1)
+    nodes = sites(tmp_path, config)
     rows = tmp_path / "rows.csv"
     rows.write_text("a,b\n1,secret-value\n")
     nodes[11] = {**nodes[11], "data": str(rows)}
-    config = study(data={"name": "wine"}, rounds=1)
     with pytest.raises(ClientsFailed, match="round 1; the first is 'client-000'") as caught:
         with_sites(config, tmp_path, nodes)
     (failure,) = caught.value.failures

@@ -31,6 +31,15 @@ def test_letters_come_out_as_they_went_in(letters: list[Letter]) -> None:
     assert [letter for letter in added if letter] == letters
 
 
+def test_of_a_letter_that_nobody_wants_nothing_is_held() -> None:
+    assembly = Assembly(lambda name: name == "wanted")
+    for name, data in [("late", bytes(5 * CHUNK)), ("wanted", b"abc")]:
+        *most, last = parcels(Letter(name, data))
+        assert [assembly.add(parcel) for parcel in most] == [None] * len(most)
+        assert len(assembly._data) <= 3
+        assert assembly.add(last) == Letter(name, data if name == "wanted" else b"")
+
+
 def test_no_parcel_is_larger_than_a_message_may_be() -> None:
     cut = list(parcels(Letter("n" * 200, bytes(3 * CHUNK + 1))))
     assert len(cut) == 5
