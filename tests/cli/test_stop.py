@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
-from contracts.processes import Shell, Tacit
-from tacit.simulations.config import read_config
+from contracts.processes import Shell, Tacit, eventually
+from tacit.simulations.config import make_config
 from tacit.simulations.run import simulate
 
-LONG = ("--set", "rounds=60")
+LONG = ("rounds=60", "strategy.kind='scaffold'", "model={kind='mlp', hidden=[16], dropout=0.2}")
+"""SCAFFOLD and dropout, because they have the most to forget: clients remember, and draw."""
+SET = [word for change in LONG for word in ("--set", change)]
 
 
 @pytest.fixture
@@ -30,7 +34,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def digest(wine: Path) -> str:
     """What an undisturbed run ends with."""
-    return simulate(read_config(wine, ["rounds=60"])).digest
+    return _digest(wine.read_text())
+
+
+@cache
+def _digest(text: str) -> str:
+    return simulate(make_config(tomllib.loads(text), LONG)).digest
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
@@ -38,7 +47,7 @@ def test_a_stopped_run_says_how_to_go_on_and_ends_in_the_same_bits(
     stop: signal.Signals, wine: Path, shell: Shell
 ) -> None:
     workers = "1" if stop is signal.SIGINT else "0"  # Ctrl-C reaches the workers too
-    started = shell.start("run", wine, *LONG, "--out=out", "--workers", workers)
+    started = shell.start("run", wine, *SET, "--out=out", "--workers", workers)
     started.says("round  3/")
     started.send_to_all(stop)
     stopped = started.end()
@@ -58,11 +67,32 @@ def test_a_stopped_run_says_how_to_go_on_and_ends_in_the_same_bits(
     assert digest(wine) in resumed.stdout
 
 
+def test_killing_a_run_takes_its_workers_along_and_resume_ends_in_the_same_bits(
+    wine: Path, shell: Shell
+) -> None:
+    started = shell.start("run", wine, *SET, "--out=out", "--workers=2")
+    started.says("round  5/")
+    workers = descendants(started.process)
+    assert len(workers) >= 3, "two workers, and the process that forked them"
+    started.send(signal.SIGKILL)
+    assert started.end().returncode == -signal.SIGKILL
+    gone = [Path(f"/proc/{worker}") for worker in workers]
+    eventually(lambda: not any(map(Path.exists, gone)), lambda: "the end of all workers")
+    resumed = shell.run("run", "--resume", "out", "--workers", "0")
+    assert digest(wine) in resumed.stdout
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that `pid` started, and those that they did (Linux)."""
+    own = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return own + [one for child in own for one in descendants(child)]
+
+
 def test_a_full_disk_keeps_every_committed_round(
     small_disk: Path, wine: Path, tacit: Tacit
 ) -> None:
     out = small_disk / "out"
-    done = tacit("run", wine, *LONG, "--out", out)
+    done = tacit("run", wine, *SET, "--out", out)
     check_full(done, out)
     grow = ["mount", "-o", "remount,size=16m", str(small_disk)]
     subprocess.run(grow, check=True)
@@ -72,7 +102,7 @@ def test_a_full_disk_keeps_every_committed_round(
 
 
 def test_a_limit_on_the_size_of_files_keeps_every_committed_round(wine: Path, tacit: Tacit) -> None:
-    done = tacit("run", wine, *LONG, "--out", "out", largest_file=40_000)
+    done = tacit("run", wine, *SET, "--out", "out", largest_file=40_000)
     check_full(done, Path("out"))
     resumed = tacit("run", "--resume", "out")
     assert resumed.returncode == 0, resumed.stderr

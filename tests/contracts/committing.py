@@ -1,14 +1,12 @@
 """A process that does nothing but commit, and another that kills it again and again.
 
-`python -m contracts.committing FOLDER KILLS SEED [URL]` fails unless the store, whose rows are in the
-PostgreSQL database at URL, holds after every kill a state that was committed, whole: the last one
-acknowledged, or the one that was under way.
+After every kill the store must hold a state that was committed, whole: the last one acknowledged, or
+the one that was under way.
 """
 
 from __future__ import annotations
 
 import random
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -64,7 +62,8 @@ def check(folder: Path, rows: str | None, acknowledged: int) -> int:
     return found.round
 
 
-def main(folder: Path, kills: int, seed: int, rows: str | None = None) -> None:
+def commit(folder: Path, kills: int, seed: int, rows: str | None) -> int:
+    """How many rounds there are in the end. Where `rows` is the URL of a database, they are there."""
     chance, latest = random.Random(seed), -1
     for _ in range(kills):
         work, after = partial(commit_forever, folder, rows), chance.uniform(0.0, LONGEST)
@@ -75,8 +74,4 @@ def main(folder: Path, kills: int, seed: int, rows: str | None = None) -> None:
     left = list((folder / "objects").iterdir())
     store.close()
     assert len(left) <= 4, f"files of dead processes are left: {left}"
-    print(latest)  # noqa: T201 - how far it came
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])
+    return latest
