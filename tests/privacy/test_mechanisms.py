@@ -296,7 +296,7 @@ def test_the_clip_grows_if_all_are_clipped_and_shrinks_if_none_is() -> None:
     assert following(PRECISE, THOUSAND, few) == pytest.approx(math.exp(-0.1), rel=2e-3)
 
 
-@pytest.mark.parametrize("start", [1e-3, 1e3])
+@pytest.mark.parametrize("start", [0.03, 30.0])
 @pytest.mark.parametrize("quantile", [0.5, 0.8])
 def test_the_clip_comes_to_the_quantile_from_above_and_from_below(
     start: float, quantile: float
@@ -305,11 +305,11 @@ def test_the_clip_comes_to_the_quantile_from_above_and_from_below(
     mechanism = AdaptiveGaussian(
         clip=start, noise_multiplier=1.0, quantile=quantile, count_noise=0.02
     )
-    sampling = Sampling(scheme="everyone", clients=120, participation=1.0)
-    norms = np.exp(np.random.default_rng(0).normal(size=120))
+    sampling = Sampling(scheme="everyone", clients=80, participation=1.0)
+    norms = np.exp(np.random.default_rng(0).normal(size=80))
     memory: Arrays = mechanism.begin()
     late = []
-    for round in range(240):
+    for round in range(140):
         total = of_norms(mechanism, norms, float(memory["clip"]))
         _, memory = mechanism.release(total, sampling, memory, stream("rounds", round))
         late.append(float(memory["clip"]))

@@ -179,7 +179,7 @@ def steps(path: Path) -> int:
 def test_clients_that_are_spent_decline_and_the_run_ends_with_what_was_paid_for(
     tmp_path: Path,
 ) -> None:
-    asked = config(rounds=50, dpsgd=DPSGD, budget={**ROWS, "epsilon": 8.0})
+    asked = config(rounds=50, dpsgd=DPSGD, budget={**ROWS, "epsilon": 4.0})
     with pytest.raises(BudgetSpent, match="All 8 clients decline"):
         simulate(asked, folder=tmp_path / "run")
     assert (tmp_path / "run" / "model.safetensors").exists()

@@ -107,14 +107,14 @@ def test_it_reaches_the_minimum_where_averaging_drifts(tmp_path: Path) -> None:
     """Averaging settles where (1 - 0.95^10)(w + 1) + (1 - 0.55^10)(w - 1) = 0."""
     flat, steep = 1 - 0.95**10, 1 - 0.55**10
     drifted = (steep - flat) / (steep + flat)
-    assert settle(FedAvg(), tmp_path, rounds=60) == pytest.approx(drifted, abs=1e-6)
+    assert settle(FedAvg(), tmp_path, rounds=30) == pytest.approx(drifted, abs=1e-6)
     assert drifted < 0.5
-    assert settle(Scaffold(), tmp_path, rounds=60) == pytest.approx(0.8, abs=1e-6)
+    assert settle(Scaffold(), tmp_path, rounds=30) == pytest.approx(0.8, abs=1e-6)
 
 
 def test_it_reaches_the_minimum_with_half_of_the_clients_at_a_time(tmp_path: Path) -> None:
     slow = Scaffold(learning_rate=0.5)
-    assert settle(slow, tmp_path, rounds=120, partial=True) == pytest.approx(0.8, abs=1e-6)
+    assert settle(slow, tmp_path, rounds=40, partial=True) == pytest.approx(0.8, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_it_reaches_the_minimum_with_local_momentum_and_clipping(
     tmp_path: Path, training: Training
 ) -> None:
     """(x - y)/(K η) is up to 10 times the gradient at momentum 0.9: with it the controls explode."""
-    assert settle(Scaffold(), tmp_path, 120, training=training) == pytest.approx(0.8, abs=1e-5)
+    assert settle(Scaffold(), tmp_path, 30, training=training) == pytest.approx(0.8, abs=1e-5)
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
