@@ -21,7 +21,7 @@ from tacit.fairness.gaps import Criterion, Kind, comparable, criteria, gap
 from tacit.fairness.rate import Array, Floor
 from tacit.fairness.tables import Attribute, Judged, Schema
 
-TABLES, GROUPS = 100, 4
+TABLES, GROUPS = 200, 4
 ORACLES = {
     "accuracy": accuracy_score,
     "false_positive_rate": false_positive_rate,
@@ -95,7 +95,7 @@ def fairlearn() -> MetricFrame:
     )
 
 
-def test_random_tables_have_the_rates_that_fairlearn_and_scikit_learn_find() -> None:
+def test_200_random_tables_have_the_rates_that_fairlearn_and_scikit_learn_find() -> None:
     """A rate over no rows is NaN here; Fairlearn says 0 or NaN."""
     found, index = (
         binary_rates(confusions()),
@@ -121,7 +121,7 @@ PAIRED = {
 
 
 @pytest.mark.parametrize("name", PAIRED)
-def test_random_tables_have_the_gaps_that_fairlearn_finds(name: str) -> None:
+def test_200_random_tables_have_the_gaps_that_fairlearn_finds(name: str) -> None:
     """But where a group with rows has no positives, say: there Fairlearn takes its rate for 0.
 
     A rate that is 0 in all groups has no ratio; the ratio of equalised odds is then that of the other.
@@ -141,7 +141,7 @@ def test_random_tables_have_the_gaps_that_fairlearn_finds(name: str) -> None:
         told = plain & ~undefined
         np.testing.assert_allclose(ours[told], wanted[told], rtol=0, atol=1e-12)
         assert np.isnan(ours[undefined]).all()
-        assert told.sum() > 20 < undefined.sum()
+        assert told.sum() > 40 < undefined.sum()
 
 
 def test_a_group_that_is_absent_does_not_take_the_place_of_another() -> None:
