@@ -8,8 +8,9 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from traceback import format_exc
+from typing import Protocol
 
 from flwr.app import Context, Message, RecordDict, UserConfig
 from flwr.clientapp import ClientApp
@@ -57,8 +58,16 @@ class Answer:
     traceback: str = field(default="", repr=False)
 
 
-Ask = Callable[[Errand, bytes], Answer]
-"""Calls the ClientApp with the message of an errand and a node's context."""
+class Worker(Protocol):
+    """Calls the ClientApp for one node after the other."""
+
+    def begin(self, errand: Errand, context: bytes) -> None:
+        """Has the ClientApp called with the message of `errand` and a node's context."""
+        ...
+
+    def end(self) -> Answer:
+        """What came of it. Whatever either of the two raises ends the run."""
+        ...
 
 
 def contexts(run_id: int, nodes: int, run_config: UserConfig) -> dict[int, Context]:
@@ -125,23 +134,48 @@ class Nodes:
             self._later[errand.node] = deque()
         self._ready.put(errand)
 
-    def work(self, ask: Ask) -> None:
-        """Takes what is to do next, until `stop`. May run in several threads.
+    def work(self, worker: Worker) -> None:
+        """Has `worker` do what is next, until `stop`. May run in several threads."""
+        errand = self._give(worker, wait=True)
+        while errand:
+            try:
+                answer = worker.end()
+                following = self._give(worker, wait=False)  # it goes on while its answer is read
+                self._settle(errand, answer)
+            except Exception as lost:  # noqa: BLE001 - nobody would answer, and all would wait
+                self._lose(errand, lost)
+                return
+            errand = following or self._give(worker, wait=True)
 
-        If `ask` raises, whoever did the work is gone, and the run ends.
-        """
-        for errand in iter(self._ready.get, None):
+    def _give(self, worker: Worker, *, wait: bool) -> Errand | None:
+        """What `worker` is doing now, if anything."""
+        while errand := self._take(wait=wait):
             if _is_over(errand.message):
                 self._next(errand)
                 reason = "Its time to live was over before a worker was free."
                 errand.reply(failure(errand.message, ErrorCode.MESSAGE_UNAVAILABLE, reason))
                 continue
             try:
-                self._settle(errand, ask(errand, self._contexts[errand.node]))
-            except Exception as lost:  # noqa: BLE001 - nobody would answer, and all would wait
-                self.lost = lost
-                errand.reply(lost)
-                return
+                worker.begin(errand, self._contexts[errand.node])
+            except Exception as lost:  # noqa: BLE001 - see `work`
+                self._lose(errand, lost)
+                return None
+            return errand
+        return None
+
+    def _take(self, *, wait: bool) -> Errand | None:
+        """What is next; None at the end, or if there is nothing and nobody is to `wait`."""
+        try:
+            errand = self._ready.get(block=wait)
+        except Empty:
+            return None
+        if errand is None and not wait:
+            self._ready.put(None)  # the end is for who waits
+        return errand
+
+    def _lose(self, errand: Errand, lost: Exception) -> None:
+        self.lost = lost
+        errand.reply(lost)
 
     def wants(self, part: int) -> bool:
         """Whether a message under way holds the part of that name."""

@@ -5,18 +5,24 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fcntl import F_SETPIPE_SZ, fcntl
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 
 from flwr.app import Context
+from flwr.clientapp import ClientApp
 
 from ..simulations.processes import begin, leave, obituary, one_thread, started
 from ..wire.errors import AppError, WorkerLost
 from .app import App
-from .nodes import Answer, Ask, Errand, Nodes, Raised, answer
+from .nodes import Answer, Errand, Nodes, Raised, Worker, answer
 from .packing import Packed
+
+ROOM = 1 << 20
+"""Bytes in a pipe, as many as Linux lets anybody have."""
 
 
 @contextmanager
@@ -42,31 +48,35 @@ def simulated(
 @contextmanager
 def _reached(app: App, nodes: Nodes, workers: int) -> Iterator[None]:
     if not workers:
-        client_app = app.client_app()
-
-        def here(errand: Errand, context: bytes) -> Answer:
-            with one_thread():  # in this very thread: oneDNN asks no other
-                return answer(client_app, errand.packed.frame, errand.packed.parts, context)
-
-        with _working(nodes, [here]):
+        with _working(nodes, [_Here(app.client_app())]):
             yield
         return
-    pipes = [Pipe() for _ in range(workers)]
-    with started(_worker, [(app, far) for _, far in pipes], __name__) as processes:
+    pipes = [(_pipe(), _pipe()) for _ in range(workers)]
+    ends = [(app, orders[0], answers[1]) for orders, answers in pipes]
+    with started(_worker, ends, __name__) as processes:
         found = []
-        for process, (near, far) in zip(processes, pipes, strict=True):
-            far.close()  # so that the end of the process is the end of its pipe
-            found.append(_Worker(process, near, nodes))
+        for process, (orders, answers) in zip(processes, pipes, strict=True):
+            orders[0].close()
+            answers[1].close()  # so that the end of the process is the end of its pipe
+            found.append(_Process(process, orders[1], answers[0], nodes))
         for worker in found:
             worker.await_app()
         with _working(nodes, found):
             yield
 
 
+def _pipe() -> tuple[Connection, Connection]:
+    """Its two ends, to read from and to write to, with room for a model."""
+    end, beginning = Pipe(duplex=False)
+    with suppress(OSError):  # nobody may have as much
+        fcntl(beginning.fileno(), F_SETPIPE_SZ, ROOM)
+    return end, beginning
+
+
 @contextmanager
-def _working(nodes: Nodes, asks: Sequence[Ask]) -> Iterator[None]:
-    """A thread for each of `asks` does what there is to do."""
-    threads = [threading.Thread(target=nodes.work, args=(ask,), daemon=True) for ask in asks]
+def _working(nodes: Nodes, workers: Sequence[Worker]) -> Iterator[None]:
+    """A thread for each of `workers` has it do what there is to do."""
+    threads = [threading.Thread(target=nodes.work, args=(one,), daemon=True) for one in workers]
     for thread in threads:
         thread.start()
     try:
@@ -75,23 +85,44 @@ def _working(nodes: Nodes, asks: Sequence[Ask]) -> Iterator[None]:
         nodes.stop(len(threads))  # nobody waits for a client that is still at work
 
 
-class _Worker:
+@dataclass
+class _Here:
+    """This process as a worker."""
+
+    client_app: ClientApp
+    asked: tuple[Packed, bytes] | None = None
+
+    def begin(self, errand: Errand, context: bytes) -> None:
+        """See `Worker`."""
+        self.asked = errand.packed, context
+
+    def end(self) -> Answer:
+        """See `Worker`."""
+        if self.asked is None:
+            raise RuntimeError("nothing was asked")
+        packed, context = self.asked
+        with one_thread():  # in this very thread: oneDNN asks no other
+            return answer(self.client_app, packed.frame, packed.parts, context)
+
+
+class _Process:
     """A worker process as its parent sees it: what it is asked, and which parts it holds."""
 
-    def __init__(self, process: ForkServerProcess, connection: Connection, nodes: Nodes) -> None:
-        self.process = process
-        self.connection = connection
+    def __init__(
+        self, process: ForkServerProcess, orders: Connection, answers: Connection, nodes: Nodes
+    ) -> None:
+        self.process, self.orders, self.answers = process, orders, answers
         self.nodes = nodes
         self.held: dict[int, bytes] = {}
 
     def await_app(self) -> None:
         """Until the process has loaded the ClientApp. Raises `AppError` if it cannot, `WorkerLost`."""
         with self._noticing():
-            if error := self.connection.recv():
+            if error := self.answers.recv():
                 raise error
 
-    def __call__(self, errand: Errand, context: bytes) -> Answer:
-        """See `Ask`. Raises `WorkerLost`."""
+    def begin(self, errand: Errand, context: bytes) -> None:
+        """See `Worker`. Raises `WorkerLost`."""
         packed = errand.packed
         old = [name for name in self.held if not self.nodes.wants(name)]
         new = {name: part for name, part in packed.parts.items() if name not in self.held}
@@ -99,9 +130,13 @@ class _Worker:
             del self.held[name]
         self.held |= new
         with self._noticing():
-            self.connection.send((packed.frame, context, new, old))
-            frame, names, context, traceback = self.connection.recv()
-            parts = {name: self.connection.recv_bytes() for name in names}  # no copy in a pickle
+            self.orders.send((packed.frame, context, new, old))
+
+    def end(self) -> Answer:
+        """See `Worker`. Raises `WorkerLost`."""
+        with self._noticing():
+            frame, names, context, traceback = self.answers.recv()
+            parts = {name: self.answers.recv_bytes() for name in names}  # no copy in a pickle
         reply = Packed(frame=frame, parts=parts)
         return Answer(reply=reply, context=context, traceback=traceback)
 
@@ -114,23 +149,23 @@ class _Worker:
             raise WorkerLost(obituary(self.process)) from error
 
 
-def _worker(app: App, connection: Connection) -> None:
+def _worker(app: App, orders: Connection, answers: Connection) -> None:
     begin()
     held: dict[int, bytes] = {}
     try:
         client_app = app.client_app()
     except AppError as error:
-        connection.send(error)
+        answers.send(error)
         leave()
     gc.freeze()  # what the app has imported is no garbage; Flower has it looked for again and again
-    connection.send(None)
+    answers.send(None)
     while True:
-        frame, context, new, old = connection.recv()
+        frame, context, new, old = orders.recv()
         for name in old:
             del held[name]
         held |= new
         found = answer(client_app, frame, held, context)
         reply = found.reply
-        connection.send((reply.frame, [*reply.parts], found.context, found.traceback))
+        answers.send((reply.frame, [*reply.parts], found.context, found.traceback))
         for part in reply.parts.values():
-            connection.send_bytes(part)
+            answers.send_bytes(part)
