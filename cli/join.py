@@ -64,7 +64,7 @@ def join(
         typer.Option(
             metavar="EPSILON",
             callback=_above_zero,
-            help="The most ε that training on these rows may cost, over all runs; with [dpsgd].",
+            help="The most ε that training on these rows may cost, over all runs, by DP-SGD.",
         ),
     ] = None,
     flower: FlowerApp = None,

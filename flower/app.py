@@ -6,8 +6,10 @@ import hashlib
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
+from zipfile import ZipFile
 
 import click
 from flwr.app import UserConfig
@@ -42,8 +44,22 @@ class App:
         return _loaded(self.client, self.folder, ClientApp)
 
     def fingerprint(self) -> str:
-        """SHA-256 of the bundle that Flower would build of the folder: equal for equal files."""
-        return hashlib.sha256(build_fab_from_disk(self.folder)).hexdigest()
+        """SHA-256 of the code that Flower would bundle, and its pyproject.toml: equal for equal files.
+
+        What the app, or tacit, writes beside the code does not make it another app. Raises `AppError` for
+        an app that Flower would not bundle.
+        """
+        try:
+            data = build_fab_from_disk(self.folder)
+        except ValueError as error:
+            raise AppError(f"{self.folder}: no Flower app: {error}") from error
+        digest = hashlib.sha256()
+        with ZipFile(BytesIO(data)) as bundle:
+            for name in sorted(bundle.namelist()):
+                if name == "pyproject.toml" or name.endswith(".py"):
+                    own = hashlib.sha256(bundle.read(name)).hexdigest()
+                    digest.update(f"{own} {name}\n".encode())
+        return digest.hexdigest()
 
 
 def read_app(folder: Path, run_config: Sequence[str] = ()) -> App:

@@ -21,7 +21,7 @@ def call(app: ClientApp, message: Message, context: Context) -> Message:
     return reply
 
 
-def refusal(error: Exception, message: Message, reason: str) -> Message:
+def refusal(error: BaseException, message: Message, reason: str) -> Message:
     """The reply that says that the ClientApp raised `error`, for `reason`."""
     code = ErrorCode.CLIENT_APP_RAISED_EXCEPTION
     if isinstance(error, LoadClientAppError):

@@ -89,7 +89,7 @@ def answer(app: ClientApp, frame: bytes, parts: Mapping[int, bytes], context: by
     message, own = unpack(frame, parts), pickle.loads(context)  # noqa: S301 - we wrote it
     try:
         return Answer(reply=pack(call(app, message, own)), context=pickle.dumps(own))
-    except Exception as error:  # noqa: BLE001 - the app, and what it returns, is the user's code
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the app is the user's code
         refused = refusal(error, message, f"{type(error).__name__}: {error}")
         return Answer(reply=pack(refused), context=context, traceback=format_exc())
 

@@ -121,7 +121,7 @@ class _Place:
         try:
             reply = call(client_app, message, context)
             return Answer(write_message(reply), write_state(context.state))
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # nothing that an app does ends its site
             if may_pass(error):
                 raise Lost(f"this site cannot write: {error}") from error
             log.exception("the client's own code failed")

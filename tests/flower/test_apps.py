@@ -97,6 +97,19 @@ def test_the_quickstart_has_the_same_history_whoever_runs_its_clients(tmp_path: 
     assert history["evaluate"]["2"]["eval_acc"] > 0.8
 
 
+@pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning")  # by Flower's bundler
+def test_the_code_makes_an_app_and_what_is_written_beside_it_does_not(tmp_path: Path) -> None:
+    folder = write_app(tmp_path, "noted", LEGACY)
+    (code,) = folder.rglob("*.py")
+    before = read_app(folder).fingerprint()
+    for name in ("NOTES.md", "result.json", "runs/app/audit.jsonl"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("{}")
+    assert read_app(folder).fingerprint() == before
+    code.write_text(f"{code.read_text()}# changed")
+    assert read_app(folder).fingerprint() != before
+
+
 def test_a_server_app_that_raises_is_an_app_error_with_its_traceback(tmp_path: Path) -> None:
     source = SERVER_ONLY + "        raise LookupError('no model')"
     with pytest.raises(AppError, match=r"the ServerApp raised LookupError: no model") as caught:

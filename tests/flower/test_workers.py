@@ -133,6 +133,29 @@ def test_what_cannot_be_kept_of_a_node_is_an_error_of_its_app(tmp_path: Path, wo
     assert "pickle" in str(reply.error.reason)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_app_that_exits_ends_neither_its_worker_nor_the_run(
+    tmp_path: Path, workers: int
+) -> None:
+    code = """
+        from flwr.clientapp import ClientApp
+
+        client = ClientApp()
+
+        @client.query()
+        def query(message, context):
+            raise SystemExit(3)
+    """
+    app = read_app(write_app(tmp_path, f"app_that_exits_{workers}", code))
+    run = new_run(app)
+    with simulated(app, contexts(run.run_id, 1, app.run_config), workers) as nodes:
+        for _ in range(2):
+            message = Message(RecordDict(), nodes.nodes()[0], "query")
+            (reply,) = TacitGrid(nodes, run).send_and_receive([message], timeout=30.0)
+            assert reply.error.code == ErrorCode.CLIENT_APP_RAISED_EXCEPTION
+            assert "SystemExit: 3" in str(reply.error.reason)
+
+
 def test_a_run_that_cannot_be_shown_ends_and_nobody_waits() -> None:
     """Where its lines go is closed, say."""
     app = read_app(FOLDER)
