@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ def simulate_app(
     try:
         with showing(app, form, quiet=quiet) as display:
             with simulated(app, each, workers, display.raised) as carrier:
+                gc.freeze()  # nothing of what is imported by now is garbage
                 run_server_app(app, run, carrier, display.watch)
             display.finished(time.monotonic() - began, nodes, workers=workers)
     except KeyboardInterrupt:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from itertools import count
 from threading import Condition
 from typing import Protocol
 from uuid import uuid4
@@ -49,6 +50,7 @@ class _Pushed:
     batch: Batch
     expires: float
     reply: Message | None = None
+    awaited: bool = False
 
 
 @dataclass(eq=False)
@@ -68,6 +70,8 @@ class TacitGrid(Grid):
     _pushed: dict[str, _Pushed] = field(default_factory=dict, repr=False)
     lost: Exception | None = field(default=None, repr=False)
     _changed: Condition = field(default_factory=Condition, repr=False)
+    _prefix: str = field(default_factory=lambda: str(uuid4()), repr=False)
+    _numbers: Iterator[int] = field(default_factory=count, repr=False)
 
     def __post_init__(self) -> None:
         # Flower's Message reads here whose it is; Flower's own engines set the same.
@@ -126,8 +130,9 @@ class TacitGrid(Grid):
         until = math.inf if timeout is None else time.monotonic() + timeout
         names = list(self.push_messages(messages))
         with self._changed:
-            for pushed in [self._pushed[name] for name in names if name in self._pushed]:
-                self._await(pushed, until)
+            for name in reversed(names):  # the last first: when it is there, most are
+                if pushed := self._pushed.get(name):
+                    self._await(pushed, until)
             return self._pulled(names)
 
     def _forget_expired(self) -> None:
@@ -138,7 +143,7 @@ class TacitGrid(Grid):
                 del self._pushed[name]
 
     def _push(self, message: Message, batch: Batch) -> str:
-        name = message.metadata.__dict__["_message_id"] = str(uuid4())
+        name = message.metadata.__dict__["_message_id"] = self._name()
         sent = copy(message)  # the app may push its own once more, under another name
         sent.__dict__["_metadata"] = copy(message.metadata)
         left = message.metadata.created_at + message.metadata.ttl - time.time()
@@ -149,9 +154,13 @@ class TacitGrid(Grid):
         self.carrier.send(sent, self._arrived)
         return name
 
+    def _name(self) -> str:
+        """For a message: nothing else has it, here or elsewhere."""
+        return f"{self._prefix}-{next(self._numbers)}"
+
     def _await(self, pushed: _Pushed, until: float) -> None:
         """Until `pushed` has its reply, or there will be none in time."""
-        until = min(until, pushed.expires)
+        until, pushed.awaited = min(until, pushed.expires), True
         while not pushed.reply and not self.lost and (left := until - time.monotonic()) > 0:
             self._changed.wait(min(left, threading.TIMEOUT_MAX))
 
@@ -176,10 +185,12 @@ class TacitGrid(Grid):
             if isinstance(reply, Exception):
                 self.lost = reply
             elif pushed := self._pushed.get(reply.metadata.reply_to_message_id):
-                reply.metadata.__dict__["_message_id"] = str(uuid4())
+                reply.metadata.__dict__["_message_id"] = self._name()
                 pushed.reply = reply
                 pushed.batch.answered(reply)
                 self._show(pushed.batch)
+                if not (pushed.awaited or self.lost):
+                    return
             self._changed.notify_all()
 
     def _show(self, batch: Batch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -18,7 +18,7 @@ from flwr.common.constant import ErrorCode
 
 from .grid import Reply
 from .handling import call, failure, node_id, refusal
-from .packing import Packed, pack, unpack
+from .packing import Packed, dumps, pack, unpack
 from .progress import round_of
 
 
@@ -84,11 +84,11 @@ def contexts(run_id: int, nodes: int, run_config: UserConfig) -> dict[int, Conte
     }
 
 
-def answer(app: ClientApp, frame: bytes, parts: Mapping[int, bytes], context: bytes) -> Answer:
+def answer(app: ClientApp, packed: Packed, context: bytes) -> Answer:
     """Calls `app` with copies of its own of a packed message and of a context."""
-    message, own = unpack(frame, parts), pickle.loads(context)  # noqa: S301 - we wrote it
+    message, own = unpack(packed), pickle.loads(context)  # noqa: S301 - we wrote it
     try:
-        return Answer(reply=pack(call(app, message, own)), context=pickle.dumps(own))
+        return Answer(reply=pack(call(app, message, own)), context=dumps(own))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the app is the user's code
         refused = refusal(error, message, f"{type(error).__name__}: {error}")
         return Answer(reply=pack(refused), context=context, traceback=format_exc())
@@ -105,12 +105,11 @@ class Nodes:
 
     def __init__(self, contexts: Mapping[int, Context], raised: Callable[[Raised], None]) -> None:
         self._partitions = {node: i for i, node in enumerate(contexts)}
-        self._contexts = {node: pickle.dumps(context) for node, context in contexts.items()}
+        self._contexts = {node: dumps(context) for node, context in contexts.items()}
         self._raised = raised
         self._ready: SimpleQueue[Errand | None] = SimpleQueue()
         self._later: dict[int, deque[Errand]] = {}
         """For each node that has something to do: what it has to do after that."""
-        self._wanted: Counter[int] = Counter()
         self._lock = threading.Lock()
         self.lost: Exception | None = None
 
@@ -127,7 +126,6 @@ class Nodes:
             return
         errand = Errand(message=message, packed=pack(message), reply=reply)
         with self._lock:
-            self._wanted.update(errand.packed.parts.keys())
             if errand.node in self._later:
                 self._later[errand.node].append(errand)
                 return
@@ -177,10 +175,6 @@ class Nodes:
         self.lost = lost
         errand.reply(lost)
 
-    def wants(self, part: int) -> bool:
-        """Whether a message under way holds the part of that name."""
-        return self._wanted[part] > 0
-
     def stop(self, workers: int) -> None:
         """Lets `work` end in so many threads."""
         for _ in range(workers):
@@ -189,7 +183,7 @@ class Nodes:
     def _settle(self, errand: Errand, answer: Answer) -> None:
         self._contexts[errand.node] = answer.context
         self._next(errand)
-        reply = unpack(answer.reply.frame, answer.reply.parts)
+        reply = unpack(answer.reply)
         if answer.traceback:
             self._raised(self._who(errand, reply, answer.traceback))
         errand.reply(reply)
@@ -197,7 +191,6 @@ class Nodes:
     def _next(self, done: Errand) -> None:
         """The node of `done` is free for what it has to do later."""
         with self._lock:
-            self._wanted -= Counter(done.packed.parts.keys())
             if later := self._later[done.node]:
                 self._ready.put(later.popleft())
             else:

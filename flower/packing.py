@@ -1,49 +1,45 @@
-"""Messages as bytes for other processes; what many messages hold, weights above all, goes once."""
+"""Messages as bytes for other processes, apart from what many of them hold: weights above all."""
 
 from __future__ import annotations
 
 import copyreg
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
+from typing import Any
 
-from flwr.app import Array, Message
+from flwr import app
+from flwr.app import Message
+
+from .arrays import Array
 
 SHARED = 1024
-"""Bytes from which on a string of bytes is a part of its own."""
+"""Bytes from which on what an array holds is a part of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Packed:
-    """A message without its `parts`, which are named by their identity.
+    """A message without its `parts`, which come in the order in which it has them.
 
     Guarantees:
       - It is the message as it was when it was packed, whatever becomes of that one's content.
-      - Messages that hold the same array hold the same part.
+      - Messages that hold the same array have the very same bytes as a part.
     """
 
     frame: bytes
-    parts: Mapping[int, bytes] = field(repr=False)
-
-
-def _plain(array: Array) -> tuple[Callable[..., Array], tuple[object, ...]]:
-    return Array, (array.dtype, array.shape, array.stype, array.data)
-
-
-copyreg.pickle(Array, _plain)  # once asked for its id, an Array keeps views that no pickle can hold
+    parts: Sequence[bytes] = field(repr=False)
 
 
 def pack(message: Message) -> Packed:
     """`message`, ready to go to another process."""
-    file = BytesIO()
-    packer = _Packer(file, pickle.HIGHEST_PROTOCOL)
-    packer.dump(message)
-    return Packed(frame=file.getvalue(), parts=packer.parts)
+    parts: list[Any] = []  # bytes, as `_reduced` puts them there
+    frame = dumps(message, lambda part: parts.append(part.raw().obj))
+    return Packed(frame=frame, parts=parts)
 
 
-def unpack(frame: bytes, parts: Mapping[int, bytes]) -> Message:
-    """A new copy of the message. Its parts are those in `parts`: bytes, which nobody can change.
+def unpack(packed: Packed) -> Message:
+    """A new copy of the message; it shares the parts, which are bytes that nobody can change.
 
     >>> from flwr.app import Array, ArrayRecord, Message, RecordDict
     >>> from flwr.supercore.task_identity import TaskIdentity
@@ -51,33 +47,37 @@ def unpack(frame: bytes, parts: Mapping[int, bytes]) -> Message:
     >>> TaskIdentity.run_id = TaskIdentity.node_id = TaskIdentity.task_id = 1
     >>> weights = ArrayRecord({"w": Array(np.zeros(500))})
     >>> packed = pack(Message(RecordDict({"weights": weights}), 2, "train"))
-    >>> len(packed.frame) < 1500 < 4000 < sum(map(len, packed.parts.values()))
+    >>> len(packed.frame) < 1500 < 4000 < sum(map(len, packed.parts))
     True
-    >>> unpack(packed.frame, packed.parts).content["weights"] == weights
+    >>> unpack(packed).content["weights"] == weights
     True
     """
-    message = _Unpacker(BytesIO(frame), parts).load()
+    message = pickle.loads(packed.frame, buffers=packed.parts)  # noqa: S301 - we wrote it
     if not isinstance(message, Message):
         raise TypeError(f"Expected a Message, got {type(message).__name__}.")
     return message
 
 
+def dumps(thing: object, part: Callable[[pickle.PickleBuffer], None] | None = None) -> bytes:
+    """`thing`, with whatever Flower's records hold, as a pickle; `part` takes what is not in it."""
+    file = BytesIO()
+    _Packer(file, part).dump(thing)
+    return file.getvalue()
+
+
+def _reduced(array: app.Array) -> tuple[Any, ...]:
+    """Its fields alone: once asked for its id, an array keeps views that no pickle can hold."""
+    data = array.data if len(array.data) < SHARED else pickle.PickleBuffer(array.data)
+    fields = {"dtype": array.dtype, "shape": array.shape, "stype": array.stype, "data": data}
+    return _blank, (), fields
+
+
+def _blank() -> Array:
+    return Array.__new__(Array)
+
+
 class _Packer(pickle.Pickler):
-    def __init__(self, file: BytesIO, protocol: int) -> None:
-        super().__init__(file, protocol)
-        self.parts: dict[int, bytes] = {}
-
-    def persistent_id(self, thing: object) -> int | None:
-        if type(thing) is not bytes or len(thing) < SHARED:
-            return None
-        self.parts[id(thing)] = thing  # as long as it is here, its identity is nobody else's
-        return id(thing)
-
-
-class _Unpacker(pickle.Unpickler):
-    def __init__(self, file: BytesIO, parts: Mapping[int, bytes]) -> None:
-        super().__init__(file)
-        self.parts = parts
-
-    def persistent_load(self, name: int) -> bytes:
-        return self.parts[name]
+    def __init__(self, file: BytesIO, part: Callable[[pickle.PickleBuffer], None] | None) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL, buffer_callback=part)
+        self.dispatch_table = copyreg.dispatch_table.copy()
+        self.dispatch_table[app.Array] = self.dispatch_table[Array] = _reduced

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from flwr.app import ConfigRecord, Message
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 
 
 @dataclass(kw_only=True)
@@ -76,11 +76,13 @@ def size(message: Message) -> int:
     """The bytes of the records that `message` carries."""
     if not message.has_content():
         return 0
-    content = message.content
-    arrays = sum(record.count_bytes() for record in content.array_records.values())
-    metrics = sum(record.count_bytes() for record in content.metric_records.values())
-    settings = [value for record in content.config_records.values() for value in record.values()]
-    return arrays + metrics + sum(map(_weight, settings))
+    return sum(map(_bytes, message.content.values()))
+
+
+def _bytes(record: ArrayRecord | MetricRecord | ConfigRecord) -> int:
+    if isinstance(record, ConfigRecord):
+        return sum(map(_weight, record.values()))
+    return record.count_bytes()
 
 
 def _weight(setting: object) -> int:

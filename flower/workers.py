@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import pickle
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -11,6 +13,7 @@ from fcntl import F_SETPIPE_SZ, fcntl
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
+from typing import BinaryIO
 
 from flwr.app import Context
 from flwr.clientapp import ClientApp
@@ -51,26 +54,34 @@ def _reached(app: App, nodes: Nodes, workers: int) -> Iterator[None]:
         with _working(nodes, [_Here(app.client_app())]):
             yield
         return
-    pipes = [(_pipe(), _pipe()) for _ in range(workers)]
+    pipes = [(Pipe(duplex=False), Pipe(duplex=False)) for _ in range(workers)]
     ends = [(app, orders[0], answers[1]) for orders, answers in pipes]
     with started(_worker, ends, __name__) as processes:
         found = []
         for process, (orders, answers) in zip(processes, pipes, strict=True):
             orders[0].close()
             answers[1].close()  # so that the end of the process is the end of its pipe
-            found.append(_Process(process, orders[1], answers[0], nodes))
+            found.append(_Process(process, orders[1], answers[0]))
         for worker in found:
             worker.await_app()
         with _working(nodes, found):
             yield
 
 
-def _pipe() -> tuple[Connection, Connection]:
-    """Its two ends, to read from and to write to, with room for a model."""
-    end, beginning = Pipe(duplex=False)
+def _writer(end: Connection) -> BinaryIO:
+    """To write pickles to; the pipe has room for a model from now on, and is closed as `end` is."""
     with suppress(OSError):  # nobody may have as much
-        fcntl(beginning.fileno(), F_SETPIPE_SZ, ROOM)
-    return end, beginning
+        fcntl(end.fileno(), F_SETPIPE_SZ, ROOM)
+    return os.fdopen(end.fileno(), "wb", ROOM, closefd=False)
+
+
+def _reader(end: Connection) -> BinaryIO:
+    return os.fdopen(end.fileno(), "rb", closefd=False)
+
+
+def _write(thing: object, pipe: BinaryIO) -> None:
+    pickle.dump(thing, pipe, pickle.HIGHEST_PROTOCOL)
+    pipe.flush()
 
 
 @contextmanager
@@ -102,70 +113,60 @@ class _Here:
             raise RuntimeError("nothing was asked")
         packed, context = self.asked
         with one_thread():  # in this very thread: oneDNN asks no other
-            return answer(self.client_app, packed.frame, packed.parts, context)
+            return answer(self.client_app, packed, context)
 
 
 class _Process:
     """A worker process as its parent sees it: what it is asked, and which parts it holds."""
 
-    def __init__(
-        self, process: ForkServerProcess, orders: Connection, answers: Connection, nodes: Nodes
-    ) -> None:
-        self.process, self.orders, self.answers = process, orders, answers
-        self.nodes = nodes
+    def __init__(self, process: ForkServerProcess, orders: Connection, answers: Connection) -> None:
+        self.process, self.ends = process, (orders, answers)
+        self.orders, self.answers = _writer(orders), _reader(answers)
         self.held: dict[int, bytes] = {}
 
     def await_app(self) -> None:
         """Until the process has loaded the ClientApp. Raises `AppError` if it cannot, `WorkerLost`."""
         with self._noticing():
-            if error := self.answers.recv():
+            if error := pickle.load(self.answers):  # noqa: S301 - we wrote it
                 raise error
 
     def begin(self, errand: Errand, context: bytes) -> None:
         """See `Worker`. Raises `WorkerLost`."""
         packed = errand.packed
-        old = [name for name in self.held if not self.nodes.wants(name)]
-        new = {name: part for name, part in packed.parts.items() if name not in self.held}
-        for name in old:
-            del self.held[name]
-        self.held |= new
+        parts = {id(part): part for part in packed.parts}
+        new = {name: part for name, part in parts.items() if name not in self.held}
+        self.held = parts  # as long as a part is here, its identity is nobody else's
         with self._noticing():
-            self.orders.send((packed.frame, context, new, old))
+            _write((packed.frame, [*map(id, packed.parts)], new, context), self.orders)
 
     def end(self) -> Answer:
         """See `Worker`. Raises `WorkerLost`."""
         with self._noticing():
-            frame, names, context, traceback = self.answers.recv()
-            parts = {name: self.answers.recv_bytes() for name in names}  # no copy in a pickle
-        reply = Packed(frame=frame, parts=parts)
-        return Answer(reply=reply, context=context, traceback=traceback)
+            answer: Answer = pickle.load(self.answers)  # noqa: S301 - we wrote it
+        return answer
 
     @contextmanager
     def _noticing(self) -> Iterator[None]:
         try:
             yield
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, pickle.UnpicklingError) as error:
             self.process.join(timeout=10)
             raise WorkerLost(obituary(self.process)) from error
 
 
 def _worker(app: App, orders: Connection, answers: Connection) -> None:
     begin()
+    asked, said = _reader(orders), _writer(answers)
     held: dict[int, bytes] = {}
     try:
         client_app = app.client_app()
     except AppError as error:
-        answers.send(error)
+        _write(error, said)
         leave()
     gc.freeze()  # what the app has imported is no garbage; Flower has it looked for again and again
-    answers.send(None)
+    _write(None, said)
     while True:
-        frame, context, new, old = orders.recv()
-        for name in old:
-            del held[name]
-        held |= new
-        found = answer(client_app, frame, held, context)
-        reply = found.reply
-        answers.send((reply.frame, [*reply.parts], found.context, found.traceback))
-        for part in reply.parts.values():
-            answers.send_bytes(part)
+        frame, names, new, context = pickle.load(asked)  # noqa: S301 - we wrote it
+        held = {name: new[name] if name in new else held[name] for name in names}
+        packed = Packed(frame=frame, parts=[held[name] for name in names])
+        _write(answer(client_app, packed, context), said)
