@@ -42,7 +42,10 @@ def _read(data: bytes) -> NDArray[Any] | None:
     """A new array that may be written to; None if it is of a rarer sort."""
     if data[:8] != npy.magic(1, 0):
         return None
-    start, shape, fortran, dtype = _header(data[: 10 + int.from_bytes(data[8:10], "little")])
+    end = 10 + int.from_bytes(data[8:10], "little")
+    start, shape, fortran, dtype = _header(
+        bytes(data[:end])
+    )  # an app may have put a bytearray there
     size = math.prod(shape)
     if dtype.hasobject or not size:
         return None

@@ -67,7 +67,11 @@ def dumps(thing: object, part: Callable[[pickle.PickleBuffer], None] | None = No
 
 def _reduced(array: app.Array) -> tuple[Any, ...]:
     """Its fields alone: once asked for its id, an array keeps views that no pickle can hold."""
-    data = array.data if len(array.data) < SHARED else pickle.PickleBuffer(array.data)
+    data: bytes | pickle.PickleBuffer = array.data
+    if (
+        type(data) is bytes and len(data) >= SHARED
+    ):  # it may be a bytearray, which an app can change
+        data = pickle.PickleBuffer(data)
     fields = {"dtype": array.dtype, "shape": array.shape, "stype": array.stype, "data": data}
     return _blank, (), fields
 

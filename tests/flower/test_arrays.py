@@ -86,6 +86,17 @@ def test_an_array_that_was_asked_for_its_id_can_be_packed_again_and_again() -> N
     assert again.content.object_id == message.content.object_id
 
 
+def test_bytes_that_an_app_can_change_are_packed_as_they_are_then() -> None:
+    TaskIdentity.run_id = TaskIdentity.node_id = TaskIdentity.task_id = 1
+    array = app.Array(np.zeros(400))
+    array.data = changed = bytearray(array.data)  # type: ignore[assignment]  # nothing stops an app
+    record = ArrayRecord()
+    record["large"] = array
+    packed = pack(Message(RecordDict({"arrays": record}), 2, "train"))
+    changed[-8:] = bytes(range(8))
+    assert not unpack(packed).content.array_records["arrays"]["large"].numpy().any()
+
+
 def test_equal_arrays_are_equal_whoever_made_them() -> None:
     plain = app.Array(np.arange(3.0))
     assert received(plain) == plain == received(plain)
