@@ -31,6 +31,9 @@ class Array(app.Array):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, app.Array) and _fields(self) == _fields(other)
 
+    def __reduce__(self) -> tuple[type[app.Array], tuple[object, ...]]:
+        return app.Array, _fields(self)  # what an app keeps can be read without tacit
+
     __hash__ = None  # type: ignore[assignment]  # as Flower's, which can change
 
 
@@ -39,7 +42,7 @@ def _fields(array: app.Array) -> tuple[object, ...]:
 
 
 def _read(data: bytes) -> NDArray[Any] | None:
-    """A new array that may be written to; None if it is of a rarer sort."""
+    """A new array that may be written to; None if it is of a rarer sort, or broken."""
     if data[:8] != npy.magic(1, 0):
         return None
     end = 10 + int.from_bytes(data[8:10], "little")
@@ -47,7 +50,7 @@ def _read(data: bytes) -> NDArray[Any] | None:
         bytes(data[:end])
     )  # an app may have put a bytearray there
     size = math.prod(shape)
-    if dtype.hasobject or not size:
+    if dtype.kind not in "biufc" or not 0 < size * dtype.itemsize <= len(data) - start:
         return None
     flat = np.frombuffer(data, dtype, size, start)
     return flat.reshape(shape, order="F" if fortran else "C").copy(order="K")

@@ -173,20 +173,19 @@ class TacitGrid(Grid):
         pushed = self._pushed.get(name)
         if pushed is None:
             return _unavailable(_unknown(name))
-        if pushed.expires <= time.monotonic():
+        if pushed.reply or pushed.expires <= time.monotonic():
             del self._pushed[name]
-            return _unavailable(pushed.message)
-        if pushed.reply:
-            del self._pushed[name]
-        return pushed.reply
+            return pushed.reply or _unavailable(pushed.message)
+        return None
 
     def _arrived(self, reply: Message | Exception) -> None:
         with self._changed:
             if isinstance(reply, Exception):
                 self.lost = reply
             elif pushed := self._pushed.get(reply.metadata.reply_to_message_id):
-                reply.metadata.__dict__["_message_id"] = self._name()
-                pushed.reply = reply
+                if time.monotonic() < pushed.expires:
+                    reply.metadata.__dict__["_message_id"] = self._name()
+                    pushed.reply = reply
                 pushed.batch.answered(reply)
                 self._show(pushed.batch)
                 if not (pushed.awaited or self.lost):

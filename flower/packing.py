@@ -10,12 +10,12 @@ from io import BytesIO
 from typing import Any
 
 from flwr import app
-from flwr.app import Message
+from flwr.app import ConfigRecord, Message
 
 from .arrays import Array
 
 SHARED = 1024
-"""Bytes from which on what an array holds is a part of its own."""
+"""Bytes from which on what a record holds is a part of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Packed:
 
 def pack(message: Message) -> Packed:
     """`message`, ready to go to another process."""
-    parts: list[Any] = []  # bytes, as `_reduced` puts them there
+    parts: list[Any] = []  # bytes, as `_apart` puts them there
     frame = dumps(message, lambda part: parts.append(part.raw().obj))
     return Packed(frame=frame, parts=parts)
 
@@ -65,23 +65,29 @@ def dumps(thing: object, part: Callable[[pickle.PickleBuffer], None] | None = No
     return file.getvalue()
 
 
-def _reduced(array: app.Array) -> tuple[Any, ...]:
+def _array(array: app.Array) -> tuple[Any, ...]:
     """Its fields alone: once asked for its id, an array keeps views that no pickle can hold."""
-    data: bytes | pickle.PickleBuffer = array.data
-    if (
-        type(data) is bytes and len(data) >= SHARED
-    ):  # it may be a bytearray, which an app can change
-        data = pickle.PickleBuffer(data)
-    fields = {"dtype": array.dtype, "shape": array.shape, "stype": array.stype, "data": data}
-    return _blank, (), fields
+    fields = {"dtype": array.dtype, "shape": array.shape, "stype": array.stype}
+    return _blank, (Array,), {**fields, "data": _apart(array.data)}
 
 
-def _blank() -> Array:
-    return Array.__new__(Array)
+def _settings(record: ConfigRecord) -> tuple[Any, ...]:
+    values = {name: _apart(value) for name, value in record.items()}
+    return _blank, (ConfigRecord,), {**vars(record), "_data": values}
+
+
+def _apart(value: object) -> object:
+    if type(value) is bytes and len(value) >= SHARED:  # what an app can change is copied
+        return pickle.PickleBuffer(value)
+    return value
+
+
+def _blank(kind: type[Any]) -> object:
+    return object.__new__(kind)
 
 
 class _Packer(pickle.Pickler):
     def __init__(self, file: BytesIO, part: Callable[[pickle.PickleBuffer], None] | None) -> None:
         super().__init__(file, pickle.HIGHEST_PROTOCOL, buffer_callback=part)
         self.dispatch_table = copyreg.dispatch_table.copy()
-        self.dispatch_table[app.Array] = self.dispatch_table[Array] = _reduced
+        self.dispatch_table |= {app.Array: _array, Array: _array, ConfigRecord: _settings}

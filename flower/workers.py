@@ -7,7 +7,7 @@ import os
 import pickle
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from fcntl import F_SETPIPE_SZ, fcntl
 from multiprocessing import Pipe
@@ -56,12 +56,13 @@ def _reached(app: App, nodes: Nodes, workers: int) -> Iterator[None]:
         return
     pipes = [(Pipe(duplex=False), Pipe(duplex=False)) for _ in range(workers)]
     ends = [(app, orders[0], answers[1]) for orders, answers in pipes]
-    with started(_worker, ends, __name__) as processes:
+    with ExitStack() as stack, started(_worker, ends, __name__) as processes:
         found = []
         for process, (orders, answers) in zip(processes, pipes, strict=True):
             orders[0].close()
             answers[1].close()  # so that the end of the process is the end of its pipe
-            found.append(_Process(process, orders[1], answers[0]))
+            found.append(_Process(process, _writer(orders[1]), _reader(answers[0])))
+            stack.callback(found[-1].close)
         for worker in found:
             worker.await_app()
         with _working(nodes, found):
@@ -69,14 +70,16 @@ def _reached(app: App, nodes: Nodes, workers: int) -> Iterator[None]:
 
 
 def _writer(end: Connection) -> BinaryIO:
-    """To write pickles to; the pipe has room for a model from now on, and is closed as `end` is."""
+    """`end` as a file to write pickles to; the pipe has room for a model from now on."""
     with suppress(OSError):  # nobody may have as much
         fcntl(end.fileno(), F_SETPIPE_SZ, ROOM)
-    return os.fdopen(end.fileno(), "wb", ROOM, closefd=False)
+    with end:
+        return os.fdopen(os.dup(end.fileno()), "wb", ROOM)
 
 
 def _reader(end: Connection) -> BinaryIO:
-    return os.fdopen(end.fileno(), "rb", closefd=False)
+    with end:
+        return os.fdopen(os.dup(end.fileno()), "rb")
 
 
 def _write(thing: object, pipe: BinaryIO) -> None:
@@ -119,9 +122,8 @@ class _Here:
 class _Process:
     """A worker process as its parent sees it: what it is asked, and which parts it holds."""
 
-    def __init__(self, process: ForkServerProcess, orders: Connection, answers: Connection) -> None:
-        self.process, self.ends = process, (orders, answers)
-        self.orders, self.answers = _writer(orders), _reader(answers)
+    def __init__(self, process: ForkServerProcess, orders: BinaryIO, answers: BinaryIO) -> None:
+        self.process, self.orders, self.answers = process, orders, answers
         self.held: dict[int, bytes] = {}
 
     def await_app(self) -> None:
@@ -144,6 +146,12 @@ class _Process:
         with self._noticing():
             answer: Answer = pickle.load(self.answers)  # noqa: S301 - we wrote it
         return answer
+
+    def close(self) -> None:
+        """To be called when the process is gone."""
+        self.answers.close()
+        with suppress(OSError):  # what it did not read
+            self.orders.close()
 
     @contextmanager
     def _noticing(self) -> Iterator[None]:

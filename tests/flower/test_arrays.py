@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+from copy import deepcopy
 from io import BytesIO
 
 import numpy as np
 import pytest
 from flwr import app
-from flwr.app import ArrayRecord, Message, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,6 +68,41 @@ def test_an_array_of_objects_and_one_that_is_not_numpys_are_refused() -> None:
         Array("object", (1,), "numpy.ndarray", file.getvalue()).numpy()
     with pytest.raises(TypeError, match="Unsupported serialization type"):
         Array("float32", (1,), "torch.Tensor", b"").numpy()
+
+
+@pytest.mark.parametrize("shape", ["(-1,)", "(-2, -15)", "(9223372036854775807, 9)", "(31,)"])
+def test_a_shape_that_the_bytes_do_not_have_is_refused_as_by_flower(shape: str) -> None:
+    whole = app.Array(np.arange(30.0)).data
+    about = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".ljust(118)
+    broken = whole[:8] + len(about).to_bytes(2, "little") + about.encode() + whole[-240:]
+    for kind in (app.Array, Array):
+        with pytest.raises(ValueError, match=r"\w"):
+            kind("float64", (30,), "numpy.ndarray", broken).numpy()
+
+
+def test_a_name_that_an_app_changes_in_one_array_changes_in_no_other() -> None:
+    array = received(app.Array(np.zeros(3, [("a", "f4"), ("b", "f4")])))
+    array.numpy().dtype.names = ("q", "r")
+    assert array.numpy().dtype.names == ("a", "b")
+
+
+def test_an_array_that_an_app_pickles_or_copies_is_flowers() -> None:
+    array = received(app.Array(np.arange(400.0)))
+    assert array.object_id
+    for again in (pickle.loads(pickle.dumps(array)), deepcopy(array)):  # noqa: S301
+        assert type(again) is app.Array
+        assert again == array
+
+
+def test_a_large_setting_is_a_part_that_messages_share() -> None:
+    TaskIdentity.run_id = TaskIdentity.node_id = TaskIdentity.task_id = 1
+    settings = ConfigRecord({"trees": bytes(5000), "depth": 3, "name": "x"})
+    messages = [Message(RecordDict({"settings": settings}), node, "train") for node in (2, 3)]
+    one, other = map(pack, messages)
+    assert one.parts[0] is other.parts[0]
+    assert len(one.frame) < 1500
+    assert unpack(one).content == messages[0].content
+    assert isinstance(unpack(one).content["settings"], ConfigRecord)
 
 
 def test_what_is_written_into_an_array_changes_no_other() -> None:

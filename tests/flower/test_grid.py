@@ -48,6 +48,22 @@ def test_one_that_never_answers_keeps_back_no_reply_of_the_others() -> None:
         ]
 
 
+def test_a_reply_that_came_in_time_is_not_lost_with_one_that_did_not() -> None:
+    for order in ([2, 4, SILENT], [SILENT, 2, 4]):
+        grid = TacitGrid(Slow(0.1), Run.create_empty(run_id=1))
+        messages = [Message(weights(1.0), node, "train", ttl=1.0) for node in order]
+        replies = list(grid.send_and_receive(messages))
+        assert [reply.has_error() for reply in replies] == [node == SILENT for node in order]
+
+
+def test_a_reply_that_came_too_late_is_an_error_though_it_came() -> None:
+    grid = TacitGrid(Slow(0.3), Run.create_empty(run_id=1))
+    names = list(grid.push_messages([Message(weights(1.0), 2, "train", ttl=0.1)]))
+    time.sleep(0.6)
+    (reply,) = grid.pull_messages(names)
+    assert reply.error.code == ErrorCode.MESSAGE_UNAVAILABLE
+
+
 def test_no_two_messages_have_one_name_whatever_grid_they_are_on() -> None:
     names = []
     for _ in range(2):
