@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from .lines import Line, drawn
-from .plot import SHOWN, Figure, Frame, around, thinned
+from .plot import SHOWN, Figure, Frame, around, margin, thinned
 from .summary import Summary
 from .tables import number
 
-FRAME = (38.0, 34.0, 258.0, 190.0)
+TOP, RIGHT, HEIGHT = 34.0, 296.0, 190.0
 SHORT = {
     "federated": "all rows",
     "federated, pooled rows": "pooled rows",
@@ -24,14 +24,14 @@ def learning_curve(summary: Summary) -> Figure | None:
         return None
     lines = [*moving, *levels(summary)]
     within = (0.0, 1.0) if summary.rate == "accuracy" else (0.0, float("inf"))
-    left, top, width, height = FRAME
+    y = around((y for each in lines for y in each.y), within=within)
     frame = Frame(
-        left=left,
-        top=top,
-        width=width,
-        height=height,
+        left=margin(y),
+        top=TOP,
+        width=RIGHT - margin(y),
+        height=HEIGHT,
         x=(0, summary.points[-1].round),
-        y=around((y for each in lines for y in each.y), within=within),
+        y=y,
     )
     body = [frame.values_beside(summary.rate), frame.rounds_below(), drawn(frame, lines)]
     said = "; ".join(f"{each.name} {number(each.y[-1])}" for each in lines)
@@ -39,7 +39,7 @@ def learning_curve(summary: Summary) -> Figure | None:
         name="learning_curve",
         title=f"Learning curve: {summary.rate} by round",
         description=f"After round {int(moving[0].x[-1])}: {said}.",
-        height=top + height + 40,
+        height=frame.bottom + 40,
         body="\n".join(body),
         head=["round", *(each.name for each in lines)],
         rows=thinned(_rows(lines), SHOWN),

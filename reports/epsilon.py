@@ -17,7 +17,7 @@ from .guarantee import is_noised, number
 from .ledgers import together
 from .lines import Line, labels, path
 from .numbers import quick, stated
-from .plot import SHOWN, Figure, Frame, area, thinned
+from .plot import SHOWN, Figure, Frame, area, margin, thinned
 
 POINTS = 10
 """At how many rounds PLD is asked, which takes long, most of them early, where ε grows fastest."""
@@ -60,13 +60,14 @@ def spending(found: Charges) -> Spending | None:
 def epsilon_plot(spent: Spending) -> Figure:
     """The figure: an area for each kind of release, the two accountants, and the budget as a level."""
     drawn = lines(spent)
+    y = (0.0, 1.06 * max(max(line.y) for line in drawn))
     frame = Frame(
-        left=38,
+        left=margin(y),
         top=34,
-        width=284,
+        width=322 - margin(y),
         height=190,
         x=(0, spent.rdp[-1][0]),
-        y=(0.0, 1.06 * max(max(line.y) for line in drawn)),
+        y=y,
     )
     whose = f"ε of a {_whose(spent.unit)} at δ = {spent.budget.delta:.3g}"
     areas = list(_areas(frame, spent))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from ..server.progress import Committed
 from .document import Block, Facts, Grid, Picture, Section, Status, measured, unknown
 from .lines import labels
-from .plot import SHOWN, Figure, Frame, area, thinned
+from .plot import SHOWN, Figure, Frame, area, margin, thinned
 from .records import Records
 from .summary import Summary
 from .tables import number
@@ -54,13 +54,14 @@ def participation_plot(records: Records) -> Figure | None:
         return None
     found = steps(history)
     most = max(committed.cohort for committed in history)
+    y = (0.0, max(most, 1) * 1.05)
     frame = Frame(
-        left=38,
+        left=margin(y),
         top=34,
-        width=330,
+        width=368 - margin(y),
         height=150,
         x=(history[0].round - 0.5, history[-1].round + 0.5),
-        y=(0.0, max(most, 1) * 1.05),
+        y=y,
     )
     bands = [_band(frame, found, index) for index, _ in enumerate(BANDS) if _occurs(found, index)]
     body = [frame.values_beside("clients"), *bands, frame.rounds_below(), _names(frame, found)]

@@ -173,6 +173,15 @@ def ticks(low: float, high: float, about: int) -> list[float]:
     return [float(f"{count * step:.12g}") for count in range(first, last + 1)]
 
 
+def margin(y: Point) -> float:
+    """Room on the left of a frame for the ticks of `values_beside`.
+
+    >>> margin((0.0, 1.0)), margin((0.6, 0.625))
+    (38.0, 47.0)
+    """
+    return max(38.0, 8 + 7.8 * max(len(f"{tick:,g}") for tick in ticks(*y, 5)))
+
+
 def around(
     values: Iterable[float], *, within: tuple[float, float] = (-math.inf, math.inf)
 ) -> Point:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from contracts.chromium import CHROMIUM, Tab, browser
 from tacit.reports.document import Status
+from tacit.reports.plot import Figure, Frame, margin
 from tacit.reports.write import write_report
 from tacit.simulations.config import make_config
 from tacit.simulations.run import simulate
@@ -116,6 +117,22 @@ def test_the_page_is_whole_quiet_and_readable(
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     assert tab.evaluate(TOO_WIDE) == []
     assert tab.evaluate(CONTRAST) >= 4.5
+
+
+@in_a_browser
+@pytest.mark.parametrize("y", [(0.6, 0.625), (0.9001, 0.9004), (0.0, 12_000.0), (0.0, 1.0)])
+def test_ticks_of_any_range_stay_within_the_figure(
+    y: tuple[float, float], tab: Tab, tmp_path: Path
+) -> None:
+    frame = Frame(left=margin(y), top=34, width=200, height=150, x=(0, 5), y=y)
+    body = frame.values_beside("accuracy")
+    about = {"name": "ticks", "title": "ticks", "description": "ticks"}
+    figure = Figure(**about, height=220, body=body, head=[], rows=[])
+    page = tmp_path / "figure.html"
+    page.write_text(f"<!doctype html><meta charset=utf-8>{figure.file()}")
+    tab.open(page)
+    assert tab.evaluate("document.querySelectorAll('svg.plot text').length") > 3
+    assert tab.evaluate(TOO_WIDE) == []
 
 
 @in_a_browser
