@@ -46,9 +46,7 @@ def _read(data: bytes) -> NDArray[Any] | None:
     if data[:8] != npy.magic(1, 0):
         return None
     end = 10 + int.from_bytes(data[8:10], "little")
-    start, shape, fortran, dtype = _header(
-        bytes(data[:end])
-    )  # an app may have put a bytearray there
+    start, shape, fortran, dtype = _header(bytes(data[:end]))  # it may be a bytearray
     size = math.prod(shape)
     if dtype.kind not in "biufc" or not 0 < size * dtype.itemsize <= len(data) - start:
         return None

@@ -58,8 +58,8 @@ class TacitGrid(Grid):
     """The Grid that a ServerApp is given. `carrier` does the work; `run` is what Flower calls the run.
 
     Guarantees:
-      - Every message that was pushed has one reply, which is pulled once; when the message's time to
-        live is over, that is an `Error`.
+      - Every message that was pushed has one reply, which is pulled once; if there is none when the
+        message's time to live is over, that is an `Error`.
       - Replies come in the order of their messages, whoever was first: a sum over them has one value.
       - Once the carrier is lost, or `watch` has raised, whoever waits for a reply has that raised.
     """

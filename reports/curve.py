@@ -25,10 +25,11 @@ def learning_curve(summary: Summary) -> Figure | None:
     lines = [*moving, *levels(summary)]
     within = (0.0, 1.0) if summary.rate == "accuracy" else (0.0, float("inf"))
     y = around((y for each in lines for y in each.y), within=within)
+    left = margin(y)
     frame = Frame(
-        left=margin(y),
+        left=left,
         top=TOP,
-        width=RIGHT - margin(y),
+        width=RIGHT - left,
         height=HEIGHT,
         x=(0, summary.points[-1].round),
         y=y,

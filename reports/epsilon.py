@@ -61,10 +61,11 @@ def epsilon_plot(spent: Spending) -> Figure:
     """The figure: an area for each kind of release, the two accountants, and the budget as a level."""
     drawn = lines(spent)
     y = (0.0, 1.06 * max(max(line.y) for line in drawn))
+    left = margin(y)
     frame = Frame(
-        left=margin(y),
+        left=left,
         top=34,
-        width=322 - margin(y),
+        width=322 - left,
         height=190,
         x=(0, spent.rdp[-1][0]),
         y=y,

@@ -55,10 +55,11 @@ def participation_plot(records: Records) -> Figure | None:
     found = steps(history)
     most = max(committed.cohort for committed in history)
     y = (0.0, max(most, 1) * 1.05)
+    left = margin(y)
     frame = Frame(
-        left=margin(y),
+        left=left,
         top=34,
-        width=368 - margin(y),
+        width=368 - left,
         height=150,
         x=(history[0].round - 0.5, history[-1].round + 0.5),
         y=y,
